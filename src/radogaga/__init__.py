@@ -1,0 +1,49 @@
+"""RaDOGAGA: autoencoders whose latent space is isometric to the data."""
+
+from radogaga.density import Density
+from radogaga.distortion import Autodiff, CrossEntropy, Distortion, SquaredError
+from radogaga.errors import InputError
+from radogaga.isometry import Isometry, gram, measure_isometry
+from radogaga.networks import Autoencoder, Dense, Residual, start_as_pca
+from radogaga.noise import Gaussian, Noise, Uniform
+from radogaga.objective import Identity, Log, RateDistortion, Terms
+from radogaga.priors import EstimatedMixture, Factorized, Mixture, Normal, Prior
+from radogaga.scaling import Scaling
+from radogaga.storage import load, save
+from radogaga.training import History, fit, fit_with_mixture
+from radogaga.version import __version__
+
+__all__ = [
+    "Autodiff",
+    "Autoencoder",
+    "CrossEntropy",
+    "Dense",
+    "Density",
+    "Distortion",
+    "EstimatedMixture",
+    "Factorized",
+    "Gaussian",
+    "History",
+    "Identity",
+    "InputError",
+    "Isometry",
+    "Log",
+    "Mixture",
+    "Noise",
+    "Normal",
+    "Prior",
+    "RateDistortion",
+    "Residual",
+    "Scaling",
+    "SquaredError",
+    "Terms",
+    "Uniform",
+    "__version__",
+    "fit",
+    "fit_with_mixture",
+    "gram",
+    "load",
+    "measure_isometry",
+    "save",
+    "start_as_pca",
+]

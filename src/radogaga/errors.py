@@ -1,0 +1,89 @@
+"""The one error that a person's input can cause, and the checks that raise it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+
+class InputError(ValueError):
+    """Input that cannot be used: the message says what was expected, what came and what to do."""
+
+
+def as_rows(x: ArrayLike | Tensor, *, columns: int | None = None, least_rows: int = 1, name: str = "x") -> Tensor:
+    """Return a two-dimensional float tensor of finite numbers, or say in one sentence why that is not possible.
+
+    Parameters
+    ----------
+    x : array-like
+        Rows and columns of numbers. Floating tensors and arrays keep their precision; all else becomes float64.
+    columns : int, optional
+        How many columns there have to be.
+    least_rows : int
+        How many rows there have to be at least.
+    name : str
+        What the message calls the rows.
+
+    Raises
+    ------
+    InputError
+        If there is text, a missing or infinite number, or a wrong shape.
+
+    Examples
+    --------
+    >>> from radogaga.errors import as_rows
+    >>> as_rows([[1, 2], [3, 4]]).shape
+    torch.Size([2, 2])
+    >>> as_rows([[1.0, float("nan")]])
+    Traceback (most recent call last):
+    radogaga.errors.InputError: Expected finite numbers in x; got nan in row 0, column 1. Drop or fill such rows first.
+    """
+    rows = _as_float_tensor(x, name)
+    if rows.ndim != 2:
+        raise InputError(
+            f"Expected {name} as rows and columns; got an array of shape {tuple(rows.shape)}. "
+            "Reshape a single row to (1, columns), a single column to (rows, 1)."
+        )
+    if columns is not None and rows.shape[1] != columns:
+        raise InputError(
+            f"Expected {columns} columns in {name}; got {rows.shape[1]}. "
+            "Pass the columns that the model was made for, in the same order."
+        )
+    if len(rows) < least_rows:
+        raise InputError(f"Expected at least {least_rows} rows in {name}; got {len(rows)}. Pass more rows.")
+    finite = torch.isfinite(rows)
+    if not finite.all():
+        row, column = (int(i) for i in (~finite).nonzero()[0])
+        raise InputError(
+            f"Expected finite numbers in {name}; got {rows[row, column].item()} in row {row}, column {column}. "
+            "Drop or fill such rows first."
+        )
+    return rows
+
+
+def refuse_constant_columns(rows: Tensor, name: str = "x") -> None:
+    """Raise `InputError` if a column holds one value only, since no scale can be learned for it."""
+    constant = (rows == rows[0]).all(0).nonzero().flatten().tolist()
+    if constant:
+        named = ", ".join(map(str, constant[:5])) + (", ..." if len(constant) > 5 else "")
+        raise InputError(
+            f"Expected columns that vary in {name}; got a constant column ({named}). Drop it: it carries no density."
+        )
+
+
+def _as_float_tensor(x: ArrayLike | Tensor, name: str) -> Tensor:
+    if isinstance(x, Tensor):
+        return x if x.is_floating_point() else x.to(torch.float64)
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"Expected numbers in {name}; got {array.dtype.name} ({error}). Encode text as numbers first."
+            ) from None
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
+    return torch.as_tensor(np.ascontiguousarray(array))

@@ -1,0 +1,137 @@
+"""How isometric an embedding is: Gram matrices, a probe of tangent vectors, the spectrum. Numbers first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vmap
+
+from radogaga.distortion import Distortion
+from radogaga.objective import RateDistortion
+
+
+def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return decoded rows ``(B, M)`` and the decoder's Jacobian columns J e_j, ``(N, B, M)``.
+
+    One forward-mode derivative for each latent, all in one batch: no row's derivative depends on another's.
+    """
+    basis = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+
+    def push(direction: Tensor) -> tuple[Tensor, Tensor]:
+        decoded, tangent = jvp(decode, (z,), (direction.expand_as(z),))
+        return decoded, tangent
+
+    decoded, tangents = vmap(push, out_dims=(None, 0))(basis)
+    return decoded, tangents
+
+
+def gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) -> Tensor:
+    """Return J' A J, A at the decoded point: ``(B, N) -> (B, N, N)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import SquaredError, gram
+    >>> gram(lambda z: 2 * z, SquaredError(), torch.zeros(1, 2))
+    tensor([[[4., 0.],
+             [0., 4.]]])
+    """
+    decoded, tangents = jacobian(decode, z)
+
+    def column(v: Tensor) -> Tensor:
+        return vmap(lambda u: distortion.inner(decoded, u, v))(tangents)
+
+    return vmap(column)(tangents).permute(2, 0, 1)
+
+
+@dataclass(frozen=True)
+class Isometry:
+    """How close 2 l2 s2 J' A J is to the identity over a sample of rows, and what its diagonal should be.
+
+    Attributes
+    ----------
+    diag_mean, diag_sd : float
+        Mean and standard deviation of the diagonal over rows and latents.
+    off_rms : float
+        Root mean square of what is off the diagonal.
+    condition : float
+        Median over rows of the Gram matrix's condition number.
+    probe_r : float
+        Pearson correlation of inner products of random tangent vectors before and after the decoder.
+    diagonal : Tensor
+        Mean diagonal of each latent, ``(N,)``.
+    prediction : Tensor
+        The theory's diagonal of each latent, ``(N,)``: v / (v + s2) with the rate at noisy latents, else 1.
+    variance : Tensor
+        Variance of each latent times its data-space unit, ``(N,)``: importance, as an eigenvalue is in PCA.
+    """
+
+    diag_mean: float
+    diag_sd: float
+    off_rms: float
+    condition: float
+    probe_r: float
+    diagonal: Tensor
+    prediction: Tensor
+    variance: Tensor
+
+
+@torch.no_grad()
+def measure_isometry(model: RateDistortion, x: Tensor, *, rows: int = 2000, seed: int = 0) -> Isometry:
+    """Measure how isometric a model is at rows drawn from x.
+
+    Parameters
+    ----------
+    model : RateDistortion
+        The model; its distortion and weights say what isometric means.
+    x : Tensor
+        Raw rows, ``(n, M)``.
+    rows : int
+        At how many of them, at most, to take the Jacobian.
+    seed : int
+        Draws the rows and the probe's directions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import (Autoencoder, Gaussian, Normal, RateDistortion, Residual, Scaling, SquaredError,
+    ...                       measure_isometry, start_as_pca)
+    >>> x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    >>> autoencoder = Autoencoder(Residual(4, 2), Residual(2, 4), latents=2, scaling=Scaling.standard(x))
+    >>> start_as_pca(autoencoder, x)
+    >>> model = RateDistortion(autoencoder, Normal(2), SquaredError(), Gaussian(std=0.1))
+    >>> round(measure_isometry(model, x).diag_mean, 4)
+    1.0
+    """
+    generator = torch.Generator().manual_seed(seed)
+    latents = model.autoencoder.encode(x)
+    chosen = torch.randperm(len(x), generator=generator)[:rows].to(latents.device)
+    z = latents[chosen]
+    grams = torch.cat([gram(model.autoencoder.decode_scaled, model.distortion, part) for part in z.split(500)])
+    grams = grams * model.constant
+    diagonal = grams.diagonal(dim1=1, dim2=2)
+    off = grams - torch.diag_embed(diagonal)
+    entries = max(z.shape[1] * (z.shape[1] - 1), 1)
+    variance = latents.var(0)
+    shrink = variance / (variance + model.noise.variance)
+    return Isometry(
+        diag_mean=float(diagonal.mean()),
+        diag_sd=float(diagonal.std()),
+        off_rms=float((off.square().sum((1, 2)) / entries).mean().sqrt()),
+        condition=float(torch.linalg.cond(grams).median()),
+        probe_r=_probe(grams, generator),
+        diagonal=diagonal.mean(0),
+        prediction=shrink if model.noisy_rate else torch.ones_like(shrink),
+        variance=variance / model.constant,
+    )
+
+
+def _probe(grams: Tensor, generator: torch.Generator) -> float:
+    """Return the correlation of v'w and (J v)' A (J w) over isotropic directions, one pair a row."""
+    pairs = torch.randn(2, len(grams), grams.shape[1], generator=generator).to(grams)
+    latent = (pairs[0] * pairs[1]).sum(1)
+    data = torch.einsum("bi,bij,bj->b", pairs[0], grams, pairs[1])
+    return float(torch.corrcoef(torch.stack([latent, data]))[0, 1])

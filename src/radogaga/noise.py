@@ -1,0 +1,66 @@
+"""Noise added to the latents: independent, mean zero, and aware of its own variance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Noise(Protocol):
+    """What the objective asks of a noise: draws, and their variance."""
+
+    @property
+    def variance(self) -> float:
+        """Variance of each coordinate, s2 in the paper."""
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return noise of z's shape, type and device."""
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Normal noise, e_j ~ N(0, std^2).
+
+    Examples
+    --------
+    >>> from radogaga import Gaussian
+    >>> Gaussian(std=0.5).variance
+    0.25
+    """
+
+    std: float
+
+    @property
+    def variance(self) -> float:
+        """Variance of each coordinate."""
+        return self.std**2
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return noise of z's shape, type and device."""
+        return torch.randn_like(z) * self.std
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Uniform noise of a given width, e_j ~ U(-width/2, width/2), as rounding to that width would leave.
+
+    Examples
+    --------
+    >>> from radogaga import Uniform
+    >>> round(Uniform(width=1.0).variance, 4)
+    0.0833
+    """
+
+    width: float = 1.0
+
+    @property
+    def variance(self) -> float:
+        """Variance of each coordinate, width^2 / 12."""
+        return self.width**2 / 12
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return noise of z's shape, type and device."""
+        return (torch.rand_like(z) - 0.5) * self.width

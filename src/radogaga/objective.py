@@ -1,0 +1,171 @@
+"""The rate-distortion objective, per sample and in nats."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from radogaga.distortion import Distortion
+from radogaga.networks import Autoencoder
+from radogaga.noise import Noise
+from radogaga.storage import save
+
+
+class Terms(NamedTuple):
+    """An objective's terms, each ``(B,)`` in nats, weights included; their sum is the loss."""
+
+    rate: Tensor
+    reconstruction: Tensor
+    isometry: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """The loss of each sample, ``(B,)``."""
+        return self.rate + self.reconstruction + self.isometry
+
+
+class Penalty(Protocol):
+    """What the objective asks of h: a growing function of the reconstruction's distortion."""
+
+    def __call__(self, distortion: Tensor) -> Tensor:
+        """Return h(d), elementwise."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """h(d) = d: the authors' RaDOGAGA(d)."""
+
+    def __call__(self, distortion: Tensor) -> Tensor:
+        """Return d."""
+        return distortion
+
+
+@dataclass(frozen=True)
+class Log:
+    """h(d) = log(d + floor): the authors' RaDOGAGA(log d).
+
+    Parameters
+    ----------
+    floor : float
+        Distortion under which the logarithm levels off; a natural unit is the noise's variance.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import Log
+    >>> Log(floor=1.0)(torch.zeros(1))
+    tensor([0.])
+    """
+
+    floor: float
+
+    def __call__(self, distortion: Tensor) -> Tensor:
+        """Return log(d + floor)."""
+        return (distortion + self.floor).log()
+
+
+class RateDistortion(nn.Module):
+    """An autoencoder, a prior, a distortion and a noise, with the objective that makes the latents isometric.
+
+    ::
+
+        x -> scaling -> s --f--> z -----------------g--> s^     reconstruction  l1 h(D(s, s^))
+                                 z + e --+----------g--> s~     isometry        l2 D(s^, s~)
+                                         +--> prior             rate            -log P(z + e)
+
+    At its optimum J' A J = I / (2 l2 s2), J the decoder's Jacobian and s2 the noise's variance. With the default
+    weights, l2 = 1 / (2 s2) and l1 = 5 l2, a unit step in latent space is a unit step in data space, and the noise's
+    standard deviation is the one number to choose: the *resolution*, under which details count as noise.
+
+    Parameters
+    ----------
+    autoencoder : Autoencoder
+        Scaling, encoder f and decoder g.
+    prior : torch.nn.Module
+        P(z): a `Prior`.
+    distortion : Distortion
+        D, on scaled rows.
+    noise : Noise
+        e.
+    isometry_weight : float, optional
+        l2; by default 1 / (2 s2).
+    reconstruction_weight : float, optional
+        l1; by default 5 l2.
+    penalty : callable
+        h.
+    noisy_rate : bool
+        Whether the rate is taken at z + e (an honest code length, bounded as latents shrink) or at z.
+
+    References
+    ----------
+    Kato et al., "Rate-distortion optimization guided autoencoder for isometric embedding in Euclidean latent space",
+    ICML 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import Autoencoder, Dense, Gaussian, Normal, RateDistortion, Scaling, SquaredError
+    >>> x = torch.randn(8, 4)
+    >>> autoencoder = Autoencoder(Dense([4, 2]), Dense([2, 4]), latents=2, scaling=Scaling.standard(x))
+    >>> model = RateDistortion(autoencoder, Normal(2), SquaredError(), Gaussian(std=0.1))
+    >>> model(x).total.shape, round(model.constant, 6)
+    (torch.Size([8]), 1.0)
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        prior: nn.Module,
+        distortion: Distortion,
+        noise: Noise,
+        *,
+        isometry_weight: float | None = None,
+        reconstruction_weight: float | None = None,
+        penalty: Penalty | None = None,
+        noisy_rate: bool = True,
+    ) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.prior = prior
+        self.distortion = distortion
+        self.noise = noise
+        self.isometry_weight = 1 / (2 * noise.variance) if isometry_weight is None else isometry_weight
+        self.reconstruction_weight = 5 * self.isometry_weight if reconstruction_weight is None else reconstruction_weight
+        self.penalty = Identity() if penalty is None else penalty
+        self.noisy_rate = noisy_rate
+
+    @property
+    def constant(self) -> float:
+        """2 l2 s2: J' A J times this is the identity at the optimum."""
+        return 2 * self.isometry_weight * self.noise.variance
+
+    def forward(self, x: Tensor) -> Terms:
+        """Return the terms of raw rows, ``(B, M) -> 3 x (B,)``."""
+        s = self.autoencoder.scaling(x)
+        z = self.autoencoder.encode_scaled(s)
+        noisy = z + self.noise(z)
+        # One pass through the decoder for both: small networks are bound by calls, not by arithmetic.
+        reconstructed, perturbed = self.autoencoder.decode_scaled(torch.cat([z, noisy])).chunk(2)
+        return Terms(
+            rate=-self.prior.log_prob(noisy if self.noisy_rate else z),
+            reconstruction=self.reconstruction_weight * self.penalty(self.distortion(s, reconstructed)),
+            isometry=self.isometry_weight * self.distortion(reconstructed, perturbed),
+        )
+
+    def rate(self, x: Tensor) -> Tensor:
+        """Return the differential rate -log P(z) at clean latents in nats, ``(B, M) -> (B,)``."""
+        rate: Tensor = -self.prior.log_prob(self.autoencoder.encode(x))
+        return rate
+
+    def unit_scale_log(self) -> float:
+        """Return (N / 2) log(2 l2 s2): what turns log P(z) into the density on the manifold, in nats."""
+        return 0.5 * self.autoencoder.latents * math.log(self.constant)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as a folder of safetensors and JSON; `radogaga.load` reads it back to the last bit."""
+        save(self, folder)

@@ -1,0 +1,105 @@
+"""Gaussian mixtures as arithmetic: densities, sufficient statistics that add up, and a Cholesky that does not fail."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def robust_cholesky(covariance: Tensor) -> Tensor:
+    """Return Cholesky factors, ``(..., N, N) -> (..., N, N)``, with a jitter that grows until it works.
+
+    The jitter starts at 1e-7 of the mean variance (none where none is needed) and grows tenfold.
+
+    Raises
+    ------
+    torch.linalg.LinAlgError
+        If a matrix is not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.priors.gaussians import robust_cholesky
+    >>> torch.isfinite(robust_cholesky(torch.ones(2, 2))).all()
+    tensor(True)
+    """
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if not failed.any():
+        return factor
+    if not torch.isfinite(covariance).all():
+        raise torch.linalg.LinAlgError("Expected finite covariances; got nan or inf. Lower the learning rate.")
+    identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
+    mean_variance = covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp_min(torch.finfo(covariance.dtype).tiny)
+    jitter = 1e-7 * mean_variance[..., None, None] * identity
+    while failed.any():
+        covariance = torch.where(failed[..., None, None] > 0, covariance + jitter, covariance)
+        factor, failed = torch.linalg.cholesky_ex(covariance)
+        jitter = 10 * jitter
+    return factor
+
+
+def component_log_prob(z: Tensor, means: Tensor, factors: Tensor) -> Tensor:
+    """Return log N(z; mean_k, L_k L_k') for each row and component: ``(B, N), (K, N), (K, N, N) -> (B, K)``."""
+    difference = (z[None] - means[:, None]).mT
+    whitened = torch.linalg.solve_triangular(factors, difference, upper=False)
+    log_volume = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    squares = whitened.square().sum(-2)
+    return (-0.5 * (squares + z.shape[-1] * math.log(2 * math.pi)) - log_volume[:, None]).mT
+
+
+@dataclass(frozen=True)
+class MixtureStatistics:
+    """Sufficient statistics of a mixture: sums of g, g z and g z z' over rows, in float64.
+
+    They add up, so one piece, many batches and many machines give the same numbers by this one path.
+
+    Parameters
+    ----------
+    count : Tensor
+        Sum of memberships, ``(K,)``.
+    first : Tensor
+        Sum of membership times latent, ``(K, N)``.
+    second : Tensor
+        Sum of membership times the latent's outer product, ``(K, N, N)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.priors.gaussians import MixtureStatistics
+    >>> z, membership = torch.randn(10, 2), torch.full((10, 3), 1 / 3)
+    >>> halves = [MixtureStatistics.of(z[i::2], membership[i::2]) for i in (0, 1)]
+    >>> whole = MixtureStatistics.of(z, membership)
+    >>> torch.allclose((halves[0] + halves[1]).second, whole.second)
+    True
+    """
+
+    count: Tensor
+    first: Tensor
+    second: Tensor
+
+    @classmethod
+    def of(cls, z: Tensor, membership: Tensor) -> MixtureStatistics:
+        """Return the statistics of latents ``(B, N)`` with memberships ``(B, K)``."""
+        z, membership = z.double(), membership.double()
+        weighted = membership.T[:, :, None] * z
+        return cls(membership.sum(0), weighted.sum(1), weighted.mT @ z)
+
+    def __add__(self, other: MixtureStatistics) -> MixtureStatistics:
+        return MixtureStatistics(self.count + other.count, self.first + other.first, self.second + other.second)
+
+    def parameters(self, floor: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+        """Return weights ``(K,)``, means ``(K, N)`` and covariances ``(K, N, N)``.
+
+        Parameters
+        ----------
+        floor : float
+            Added to every variance.
+        """
+        count = self.count.clamp_min(1e-12)
+        means = self.first / count[:, None]
+        covariances = self.second / count[:, None, None] - means[:, :, None] * means[:, None, :]
+        identity = torch.eye(means.shape[1], dtype=means.dtype, device=means.device)
+        return self.count / self.count.sum(), means, covariances + floor * identity

@@ -1,0 +1,82 @@
+"""Scaling as the first layer of a model, so that what is saved, exported and served takes raw rows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Scaling(nn.Module):
+    """An affine map of each feature, s = (x - shift) / factor.
+
+    A new scaling changes nothing; the class methods choose shift and factor from training rows.
+
+    Parameters
+    ----------
+    features : int
+        Number of features.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import Scaling
+    >>> x = torch.tensor([[0.0, 10.0], [2.0, 30.0]])
+    >>> Scaling.min_max(x)(x)
+    tensor([[0., 0.],
+            [1., 1.]])
+    >>> scaling = Scaling.root_mean_square(x)
+    >>> torch.allclose(scaling.inverse(scaling(x)), x)
+    True
+    """
+
+    shift: Tensor
+    factor: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = features
+        self.register_buffer("shift", torch.zeros(features))
+        self.register_buffer("factor", torch.ones(features))
+
+    @classmethod
+    def root_mean_square(cls, x: Tensor) -> Scaling:
+        """Centre each feature and divide all by one number, the root mean square over rows and features."""
+        centre = x.mean(0)
+        return cls._with(centre, (x - centre).square().mean().sqrt().expand(x.shape[1]))
+
+    @classmethod
+    def standard(cls, x: Tensor) -> Scaling:
+        """Centre each feature and divide it by its standard deviation; a constant feature is only centred."""
+        return cls._with(x.mean(0), x.std(0, correction=0))
+
+    @classmethod
+    def min_max(cls, x: Tensor) -> Scaling:
+        """Map each feature's range to [0, 1]; a constant feature becomes 0."""
+        least, most = x.aminmax(dim=0)
+        return cls._with(least, most - least)
+
+    @classmethod
+    def global_min_max(cls, x: Tensor) -> Scaling:
+        """Map the range over all features together to [0, 1], by one shift and one factor."""
+        least, most = x.aminmax()
+        return cls._with(least.expand(x.shape[1]), (most - least).expand(x.shape[1]))
+
+    @classmethod
+    def _with(cls, shift: Tensor, factor: Tensor) -> Scaling:
+        scaling = cls(len(shift))
+        scaling.shift.copy_(shift)
+        scaling.factor.copy_(torch.where(factor > 0, factor, torch.ones_like(factor)))
+        return scaling
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all features share one factor, so that the map keeps every angle."""
+        return bool((self.factor == self.factor[0]).all())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scaled rows, ``(B, M) -> (B, M)``, in the model's precision."""
+        return (x.to(self.shift.dtype) - self.shift) / self.factor
+
+    def inverse(self, s: Tensor) -> Tensor:
+        """Return rows in their own units, ``(B, M) -> (B, M)``."""
+        return s * self.factor + self.shift

@@ -1,0 +1,192 @@
+"""Models as folders: numbers in ``model.safetensors``, structure in ``model.json``. Nothing is unpickled, ever.
+
+A part is saved as its class and constructor arguments, read back from the attributes of the same names (as
+scikit-learn's `get_params` does), so a part needs no code of its own to be saved. Loading makes only classes of this
+package and activations of `torch.nn`; classes of others are made only if the caller passes them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from radogaga.errors import InputError
+from radogaga.version import __version__
+
+FORMAT = "radogaga model 1"
+
+
+def save(model: nn.Module, folder: str | Path) -> None:
+    """Write a model as a folder, beside its place first and then renamed into it.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Any module whose constructor's arguments are kept as attributes of the same names.
+    folder : path
+        Where to; a model that is there already is replaced, anything else is refused.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something other than a model, cannot be written, or a part cannot be described.
+    """
+    folder = Path(folder)
+    structure = {"format": FORMAT, "radogaga": __version__, "model": _describe(model, type(model).__name__)}
+    text = json.dumps(structure, indent=2)
+    if folder.exists() and not (folder / "model.json").is_file() and any(folder.iterdir() if folder.is_dir() else [1]):
+        raise InputError(f"Expected a new folder or a saved model at {folder}; it holds something else. Pass another.")
+    with replacing_folder(folder) as beside:
+        (beside / "model.json").write_text(text + "\n")
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, beside / "model.safetensors")
+
+
+def load(folder: str | Path, *, classes: Iterable[type] = ()) -> nn.Module:
+    """Read a model that `save` wrote, in evaluation mode, with the same outputs to the last bit.
+
+    Parameters
+    ----------
+    folder : path
+        The model's folder.
+    classes : iterable of type
+        Classes of your own that the model was made of.
+
+    Raises
+    ------
+    InputError
+        If there is no model, or it is truncated, foreign or made of unknown classes.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> from radogaga import Normal, load, save
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(Normal(2), folder)
+    ...     load(folder)
+    Normal()
+    """
+    folder = Path(folder)
+    structure = read_structure(folder)
+    known = {_name(c): c for c in classes}
+    try:
+        model = _build(structure["model"], known)
+        state = load_file(folder / "model.safetensors")
+        model.load_state_dict(state)
+    except FileNotFoundError:
+        raise InputError(f"Expected model.safetensors in {folder}; there is none. Save the model again.") from None
+    except (SafetensorError, RuntimeError, TypeError, KeyError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"Expected a whole model in {folder}; it is truncated or altered ({reason}). Save it again."
+        ) from None
+    model.eval()
+    return model
+
+
+def read_structure(folder: Path) -> dict[str, Any]:
+    """Return what ``model.json`` in a folder says, or raise `InputError`."""
+    path = folder / "model.json"
+    if not folder.is_dir():
+        raise InputError(f"Expected a model's folder at {folder}; there is none. Check the path.")
+    if not path.is_file():
+        raise InputError(f"Expected model.json in {folder}; there is none, so this is no saved model. Check the path.")
+    try:
+        structure = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"Expected JSON in {path}; it is damaged ({error}). Save the model again.") from None
+    found = structure.get("format") if isinstance(structure, dict) else None
+    if found != FORMAT:
+        raise InputError(f"Expected the format {FORMAT!r} in {path}; got {found!r}. Was it made by this program?")
+    return dict(structure)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside a place, and rename it into that place only if all went well."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise InputError(f"Expected to write to {folder}; it failed ({error.strerror}). Pass another place.") from None
+    try:
+        yield beside
+        beside.chmod(0o755)
+        old = beside.with_name(f"{beside.name}-old")
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"Expected to write to {folder}; it failed ({error.strerror}). Free space?") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file beside its place and rename it into it, so that no reader ever sees half of it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.part")
+        beside.write_text(text)
+        os.replace(beside, path)
+    except OSError as error:
+        raise InputError(f"Expected to write {path}; it failed ({error.strerror}). Pass another place.") from None
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _describe(value: Any, where: str) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_describe(item, where) for item in value]
+    if isinstance(value, type):
+        return {"type": _name(value)}
+    if inspect.isroutine(value):
+        raise InputError(f"Expected parts that are objects; {where} is a function. Make it a class with __call__.")
+    names = list(inspect.signature(type(value)).parameters)
+    missing = [n for n in names if not hasattr(value, n)]
+    if missing:
+        raise InputError(
+            f"Expected parts that keep their constructor's arguments as attributes; {where} is a "
+            f"{type(value).__name__} without {', '.join(missing)}. Add them to the class."
+        )
+    arguments = {n: _describe(getattr(value, n), f"{where}.{n}") for n in names}
+    return {"class": _name(type(value)), "arguments": arguments}
+
+
+def _build(description: Any, known: Mapping[str, type]) -> Any:
+    if isinstance(description, list):
+        return [_build(item, known) for item in description]
+    if not isinstance(description, dict):
+        return description
+    if "type" in description:
+        return _resolve(description["type"], known)
+    arguments = {name: _build(value, known) for name, value in description["arguments"].items()}
+    return _resolve(description["class"], known)(**arguments)
+
+
+def _resolve(name: str, known: Mapping[str, type]) -> type:
+    if name in known:
+        return known[name]
+    module, _, qualified = name.partition(":")
+    if module == "torch.nn.modules.activation" or module.split(".")[0] == "radogaga":
+        found = getattr(importlib.import_module(module), qualified)
+        # A class that the module only imported is none of its own.
+        if isinstance(found, type) and found.__module__ == module:
+            return found
+    raise InputError(f"Expected known classes in the model; got {name!r}. Pass it: radogaga.load(folder, classes=[...]).")

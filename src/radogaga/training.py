@@ -1,0 +1,273 @@
+"""One training loop, readable from top to bottom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from radogaga.errors import InputError, as_rows
+from radogaga.objective import RateDistortion, Terms
+from radogaga.priors import EstimatedMixture, Mixture, Normal
+
+Progress = Callable[[int], None]
+
+
+class Objective(Protocol):
+    """What can be trained: a module whose call gives per-sample terms."""
+
+    def __call__(self, x: Tensor) -> Terms:
+        """Return the terms of raw rows."""
+
+
+@dataclass
+class History:
+    """Means of the terms, in nats, over every stretch of training steps."""
+
+    step: list[int] = field(default_factory=list)
+    rate: list[float] = field(default_factory=list)
+    reconstruction: list[float] = field(default_factory=list)
+    isometry: list[float] = field(default_factory=list)
+
+    def append(self, step: int, means: Tensor) -> None:
+        """Add one stretch's means, in the order of `Terms`."""
+        self.step.append(step)
+        for values, mean in zip((self.rate, self.reconstruction, self.isometry), means.tolist(), strict=True):
+            values.append(mean)
+
+
+def fit(
+    objective: nn.Module,
+    x: Any,
+    *,
+    steps: int = 5000,
+    batch_size: int = 256,
+    learning_rate: float = 2e-3,
+    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine",
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    checkpoint: str | Path | None = None,
+    log_every: int = 100,
+    progress: Progress | None = None,
+) -> History:
+    """Train an objective's parameters in place by Adam on the mean of its terms over batches.
+
+    Parameters
+    ----------
+    objective : torch.nn.Module
+        ``objective(x) -> Terms``: `RateDistortion`, `DAGMM` or one of your own.
+    x : array-like
+        Raw rows, ``(n, M)``, n at least 2.
+    steps, batch_size : int
+        Number of steps, and rows in each; rows are drawn without replacement, epoch by epoch.
+    learning_rate : float
+        Adam's largest rate.
+    schedule : {"constant", "cosine", "one-cycle"}
+        How the rate moves: not at all, down to zero along a cosine, or up for a tenth of the steps and then down.
+    seed : int
+        Draws the batches and the noise: on one machine the same seed gives the same model.
+    device : str
+        Where to train; the objective stays there.
+    checkpoint : path, optional
+        File to keep the state in, every `log_every` steps; if it is there, training goes on from it, to the last bit
+        as if it had never stopped.
+    log_every : int
+        Steps in one stretch of the history.
+    progress : callable, optional
+        Called with the number of steps done since its last call.
+
+    Returns
+    -------
+    History
+        The terms' means.
+
+    Raises
+    ------
+    InputError
+        If the rows cannot be used, or the loss is no longer finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import Autoencoder, Gaussian, Normal, RateDistortion, Residual, Scaling, SquaredError, fit
+    >>> x = torch.randn(100, 4)
+    >>> autoencoder = Autoencoder(Residual(4, 2), Residual(2, 4), latents=2, scaling=Scaling.standard(x))
+    >>> model = RateDistortion(autoencoder, Normal(2), SquaredError(), Gaussian(std=0.1))
+    >>> fit(model, x, steps=200).step
+    [100, 200]
+    """
+    rows = as_rows(x, least_rows=2).to(device=device, dtype=torch.float32)
+    objective.to(device).train()
+    parameters = [p for p in objective.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+    scheduler = _schedule(optimizer, schedule, steps)
+    history = History()
+    with torch.random.fork_rng(devices=_random_devices(device)):
+        torch.manual_seed(seed)
+        batches = _Batches(len(rows), min(batch_size, len(rows)))
+        state = _State(objective, optimizer, scheduler, batches, history)
+        done = state.restore(Path(checkpoint)) if checkpoint and Path(checkpoint).is_file() else 0
+        total = torch.zeros(3, device=device)
+        for step in range(done + 1, steps + 1):
+            terms = objective(rows[batches.draw().to(device)])
+            means = torch.stack(tuple(terms)).mean(1)
+            optimizer.zero_grad()
+            means.sum().backward()
+            optimizer.step()
+            scheduler.step()
+            total += means.detach()
+            if step % log_every == 0 or step == steps:
+                history.append(step, total / (step % log_every or log_every))
+                total.zero_()
+                _refuse_divergence(history)
+                if checkpoint:
+                    state.keep(Path(checkpoint), step)
+                if progress:
+                    progress(step % log_every or log_every)
+    objective.eval()
+    return history
+
+
+def fit_with_mixture(
+    model: RateDistortion,
+    x: Any,
+    *,
+    steps: int = 5000,
+    warm_up: float = 0.25,
+    learning_rate: float = 2e-3,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: Any,
+) -> History:
+    """Train a model whose prior is a mixture so that no latent collapses on the way.
+
+    A mixture's density has no upper bound as a latent's variance shrinks, and while the latents are still meaningless
+    it finds that way out. So the first steps use the standard normal for the rate; then expectation maximisation
+    starts the mixture on all latents; after the last step it fits the mixture once more, on clean latents.
+
+    Parameters
+    ----------
+    model : RateDistortion
+        Its prior is a `Mixture` or an `EstimatedMixture`.
+    x : array-like
+        Raw rows.
+    steps : int
+        Steps in all.
+    warm_up : float
+        Share of the steps with the standard normal.
+    learning_rate, seed, progress, options
+        As for `fit`.
+    """
+    prior = model.prior
+    if not isinstance(prior, Mixture | EstimatedMixture):
+        raise TypeError(f"Expected a mixture as the prior; got {type(prior).__name__}. Use fit instead.")
+    rows = as_rows(x, least_rows=2)
+    first = round(warm_up * steps)
+    model.prior = Normal(prior.latents)
+    options = {"learning_rate": learning_rate, "progress": progress, **options}
+    fit(model, rows, steps=first, seed=seed, **{**options, "schedule": "constant"})
+    model.prior = prior
+    prior.fit_em(encode(model, rows), seed=seed)
+    history = fit(model, rows, steps=steps - first, seed=seed + 1, **options)
+    prior.fit_em(encode(model, rows), seed=seed, restarts=3)
+    return history
+
+
+@torch.no_grad()
+def encode(model: RateDistortion, x: Tensor, batch_size: int = 8192) -> Tensor:
+    """Return the latents of raw rows, ``(n, M) -> (n, N)``, batch by batch on the model's device."""
+    device = next(model.parameters()).device
+    return torch.cat([model.autoencoder.encode(part.to(device)) for part in x.split(batch_size)])
+
+
+class _Batches:
+    """Row indices, epoch by epoch without replacement; what is left of an epoch is dropped."""
+
+    def __init__(self, rows: int, size: int) -> None:
+        self.rows, self.size = rows, size
+        self.order = torch.empty(0, dtype=torch.int64)
+
+    def draw(self) -> Tensor:
+        if len(self.order) < self.size:
+            self.order = torch.randperm(self.rows)
+        batch, self.order = self.order[: self.size], self.order[self.size :]
+        return batch
+
+
+@dataclass
+class _State:
+    """All that a checkpoint has to hold, as tensors and JSON in one safetensors file."""
+
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    batches: _Batches
+    history: History
+
+    def keep(self, path: Path, step: int) -> None:
+        tensors = {f"model.{k}": v for k, v in self.objective.state_dict().items()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
+        tensors |= {"batches": self.batches.order, "random": torch.get_rng_state()}
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        about = {"step": step, "history": vars(self.history), "rates": rates}
+        beside = path.with_name(f".{path.name}.part")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, beside, {"about": json.dumps(about)})
+        beside.replace(path)
+
+    def restore(self, path: Path) -> int:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["about"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        self.objective.load_state_dict(_under("model.", tensors))
+        optimizer = self.optimizer.state_dict()
+        for name, value in _under("optimizer.", tensors).items():
+            index, key = name.split(".")
+            optimizer["state"].setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict(optimizer)
+        for _ in range(about["step"]):
+            self.scheduler.step()
+        for group, rate in zip(self.optimizer.param_groups, about["rates"], strict=True):
+            group["lr"] = rate
+        self.batches.order = tensors["batches"]
+        torch.set_rng_state(tensors["random"])
+        vars(self.history).update(about["history"])
+        return int(about["step"])
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, name: str, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    if name == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    if name == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
+    if name == "one-cycle":
+        rate = optimizer.param_groups[0]["lr"]
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(steps, 1) + 1, pct_start=0.1)
+    raise InputError(f"Expected constant, cosine or one-cycle as the schedule; got {name!r}.")
+
+
+def _random_devices(device: str | torch.device) -> list[int]:
+    device = torch.device(device)
+    return [device.index or 0] if device.type == "cuda" else []
+
+
+def _refuse_divergence(history: History) -> None:
+    last = (history.rate[-1], history.reconstruction[-1], history.isometry[-1])
+    if not all(map(torch.isfinite, map(torch.tensor, last))):
+        raise InputError(
+            f"Expected finite losses; got rate, reconstruction, isometry = {last} by step {history.step[-1]}. "
+            "Lower the learning rate or scale the data."
+        )
