@@ -1,5 +1,6 @@
 """RaDOGAGA: autoencoders whose latent space is isometric to the data."""
 
+from radogaga.baselines import DAGMM
 from radogaga.density import Density
 from radogaga.distortion import Autodiff, CrossEntropy, Distortion, SquaredError
 from radogaga.errors import InputError
@@ -14,6 +15,7 @@ from radogaga.training import History, fit, fit_with_mixture
 from radogaga.version import __version__
 
 __all__ = [
+    "DAGMM",
     "Autodiff",
     "Autoencoder",
     "CrossEntropy",

@@ -118,5 +118,5 @@ class Autodiff(Distortion):
         def gradient(y: Tensor) -> Tensor:
             return grad(lambda point: self.function(x, point).sum())(y)
 
-        _, hessian_v = jvp(gradient, (x,), (v,))
+        hessian_v = jvp(gradient, (x,), (v,))[1]
         return 0.5 * (u * hessian_v).flatten(1).sum(1)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vmap
+from torch.func import grad, jvp, vmap
 
 from radogaga.distortion import Distortion
 from radogaga.objective import RateDistortion
+from radogaga.priors import Prior
 
 
 def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
@@ -19,13 +20,8 @@ def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Ten
     One forward-mode derivative for each latent, all in one batch: no row's derivative depends on another's.
     """
     basis = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
-
-    def push(direction: Tensor) -> tuple[Tensor, Tensor]:
-        decoded, tangent = jvp(decode, (z,), (direction.expand_as(z),))
-        return decoded, tangent
-
-    decoded, tangents = vmap(push, out_dims=(None, 0))(basis)
-    return decoded, tangents
+    tangents = vmap(lambda direction: jvp(decode, (z,), (direction.expand_as(z),))[1])(basis)
+    return decode(z), tangents
 
 
 def gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) -> Tensor:
@@ -64,7 +60,9 @@ class Isometry:
     diagonal : Tensor
         Mean diagonal of each latent, ``(N,)``.
     prediction : Tensor
-        The theory's diagonal of each latent, ``(N,)``: v / (v + s2) with the rate at noisy latents, else 1.
+        The theory's diagonal of each latent, ``(N,)``: v / (v + s2) with the rate at noisy latents, else 1. v is the
+        latent's variance where its density is one Gaussian; in general it is one over the Fisher information
+        E[(d log P / dz_j)^2], the variance within a component where a mixture's components are far apart.
     variance : Tensor
         Variance of each latent times its data-space unit, ``(N,)``: importance, as an eigenvalue is in PCA.
     """
@@ -116,7 +114,8 @@ def measure_isometry(model: RateDistortion, x: Tensor, *, rows: int = 2000, seed
     off = grams - torch.diag_embed(diagonal)
     entries = max(z.shape[1] * (z.shape[1] - 1), 1)
     variance = latents.var(0)
-    shrink = variance / (variance + model.noise.variance)
+    local = torch.minimum(_local_variance(model.prior, z), variance)
+    shrink = local / (local + model.noise.variance)
     return Isometry(
         diag_mean=float(diagonal.mean()),
         diag_sd=float(diagonal.std()),
@@ -127,6 +126,16 @@ def measure_isometry(model: RateDistortion, x: Tensor, *, rows: int = 2000, seed
         prediction=shrink if model.noisy_rate else torch.ones_like(shrink),
         variance=variance / model.constant,
     )
+
+
+def _local_variance(prior: Prior, z: Tensor) -> Tensor:
+    """Return one over the Fisher information of each latent, ``(n, N) -> (N,)``.
+
+    By the information inequality it cannot exceed the variance if P is the latents' density; where P was learned at
+    noisy latents it can, and the caller takes the smaller of the two.
+    """
+    score = grad(lambda points: prior.log_prob(points).sum())(z)
+    return 1 / score.square().mean(0)
 
 
 def _probe(grams: Tensor, generator: torch.Generator) -> float:

@@ -6,6 +6,7 @@ A layer stack is any `torch.nn.Module` from ``(B, M)`` to ``(B, N)``; those here
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Dense(nn.Sequential):
 
     def __init__(self, sizes: Sequence[int], activation: type[nn.Module] = nn.Tanh, dropout: float = 0.0) -> None:
         layers: list[nn.Module] = []
-        for width, following in zip(sizes[:-1], sizes[1:], strict=True):
+        for width, following in pairwise(sizes):
             layers.append(nn.Linear(width, following))
             layers.append(activation())
             if dropout:

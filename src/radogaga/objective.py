@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from radogaga.distortion import Distortion
 from radogaga.networks import Autoencoder
 from radogaga.noise import Noise
+from radogaga.priors import Prior
 from radogaga.storage import save
 
 
@@ -86,8 +87,8 @@ class RateDistortion(nn.Module):
     ----------
     autoencoder : Autoencoder
         Scaling, encoder f and decoder g.
-    prior : torch.nn.Module
-        P(z): a `Prior`.
+    prior : Prior
+        P(z).
     distortion : Distortion
         D, on scaled rows.
     noise : Noise
@@ -120,7 +121,7 @@ class RateDistortion(nn.Module):
     def __init__(
         self,
         autoencoder: Autoencoder,
-        prior: nn.Module,
+        prior: Prior,
         distortion: Distortion,
         noise: Noise,
         *,
@@ -135,7 +136,9 @@ class RateDistortion(nn.Module):
         self.distortion = distortion
         self.noise = noise
         self.isometry_weight = 1 / (2 * noise.variance) if isometry_weight is None else isometry_weight
-        self.reconstruction_weight = 5 * self.isometry_weight if reconstruction_weight is None else reconstruction_weight
+        self.reconstruction_weight = (
+            5 * self.isometry_weight if reconstruction_weight is None else reconstruction_weight
+        )
         self.penalty = Identity() if penalty is None else penalty
         self.noisy_rate = noisy_rate
 

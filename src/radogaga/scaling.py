@@ -40,9 +40,9 @@ class Scaling(nn.Module):
 
     @classmethod
     def root_mean_square(cls, x: Tensor) -> Scaling:
-        """Centre each feature and divide all by one number, the root mean square over rows and features."""
+        """Centre each feature and divide all by one number, the rows' root mean square distance from the centre."""
         centre = x.mean(0)
-        return cls._with(centre, (x - centre).square().mean().sqrt().expand(x.shape[1]))
+        return cls._with(centre, (x - centre).square().sum(1).mean().sqrt().expand(x.shape[1]))
 
     @classmethod
     def standard(cls, x: Tensor) -> Scaling:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -136,11 +135,16 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file beside its place and rename it into it, so that no reader ever sees half of it."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file beside its place and rename it into it."""
+    beside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.part")
-        beside.write_text(text)
-        os.replace(beside, path)
+        beside.write_bytes(content)
+        beside.replace(path)
     except OSError as error:
         raise InputError(f"Expected to write {path}; it failed ({error.strerror}). Pass another place.") from None
 
@@ -189,4 +193,6 @@ def _resolve(name: str, known: Mapping[str, type]) -> type:
         # A class that the module only imported is none of its own.
         if isinstance(found, type) and found.__module__ == module:
             return found
-    raise InputError(f"Expected known classes in the model; got {name!r}. Pass it: radogaga.load(folder, classes=[...]).")
+    raise InputError(
+        f"Expected known classes in the model; got {name!r}. Pass it: radogaga.load(folder, classes=[...])."
+    )

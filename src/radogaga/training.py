@@ -52,7 +52,7 @@ def fit(
     learning_rate: float = 2e-3,
     schedule: Literal["constant", "cosine", "one-cycle"] = "cosine",
     seed: int = 0,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     checkpoint: str | Path | None = None,
     log_every: int = 100,
     progress: Progress | None = None,
@@ -73,8 +73,8 @@ def fit(
         How the rate moves: not at all, down to zero along a cosine, or up for a tenth of the steps and then down.
     seed : int
         Draws the batches and the noise: on one machine the same seed gives the same model.
-    device : str
-        Where to train; the objective stays there.
+    device : str, optional
+        Where to train, by default where the rows are; the objective stays there.
     checkpoint : path, optional
         File to keep the state in, every `log_every` steps; if it is there, training goes on from it, to the last bit
         as if it had never stopped.
@@ -103,7 +103,9 @@ def fit(
     >>> fit(model, x, steps=200).step
     [100, 200]
     """
-    rows = as_rows(x, least_rows=2).to(device=device, dtype=torch.float32)
+    rows = as_rows(x, least_rows=2)
+    device = rows.device if device is None else torch.device(device)
+    rows = rows.to(device=device, dtype=torch.float32)
     objective.to(device).train()
     parameters = [p for p in objective.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
@@ -143,14 +145,15 @@ def fit_with_mixture(
     warm_up: float = 0.25,
     learning_rate: float = 2e-3,
     seed: int = 0,
-    progress: Progress | None = None,
+    refit: bool = True,
     **options: Any,
 ) -> History:
     """Train a model whose prior is a mixture so that no latent collapses on the way.
 
     A mixture's density has no upper bound as a latent's variance shrinks, and while the latents are still meaningless
     it finds that way out. So the first steps use the standard normal for the rate; then expectation maximisation
-    starts the mixture on all latents; after the last step it fits the mixture once more, on clean latents.
+    starts the mixture on all latents, and after the last step it fits the mixture once more, on clean latents, which
+    also revives components that died on the way.
 
     Parameters
     ----------
@@ -162,7 +165,9 @@ def fit_with_mixture(
         Steps in all.
     warm_up : float
         Share of the steps with the standard normal.
-    learning_rate, seed, progress, options
+    refit : bool
+        Whether to fit the mixture once more at the end.
+    learning_rate, seed, options
         As for `fit`.
     """
     prior = model.prior
@@ -171,12 +176,13 @@ def fit_with_mixture(
     rows = as_rows(x, least_rows=2)
     first = round(warm_up * steps)
     model.prior = Normal(prior.latents)
-    options = {"learning_rate": learning_rate, "progress": progress, **options}
+    options["learning_rate"] = learning_rate
     fit(model, rows, steps=first, seed=seed, **{**options, "schedule": "constant"})
     model.prior = prior
     prior.fit_em(encode(model, rows), seed=seed)
     history = fit(model, rows, steps=steps - first, seed=seed + 1, **options)
-    prior.fit_em(encode(model, rows), seed=seed, restarts=3)
+    if refit:
+        prior.fit_em(encode(model, rows), seed=seed, restarts=3)
     return history
 
 
@@ -246,9 +252,7 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _schedule(
-    optimizer: torch.optim.Optimizer, name: str, steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
+def _schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
     if name == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     if name == "cosine":
@@ -259,8 +263,7 @@ def _schedule(
     raise InputError(f"Expected constant, cosine or one-cycle as the schedule; got {name!r}.")
 
 
-def _random_devices(device: str | torch.device) -> list[int]:
-    device = torch.device(device)
+def _random_devices(device: torch.device) -> list[int]:
     return [device.index or 0] if device.type == "cuda" else []
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from radogaga.priors.prior import Prior
 
-class Factorized(nn.Module):
+
+class Factorized(Prior):
     """A product of learned univariate densities, P(z) = prod_j c_j'(z_j).
 
     c_j is a cumulative distribution: a small monotone network, c = sigmoid(h_L . ... . h_1), with
@@ -46,7 +49,7 @@ class Factorized(nn.Module):
         widths = [1, *filters, 1]
         scale = initial_scale ** (1 / (len(filters) + 1))
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
-        for width, following in zip(widths[:-1], widths[1:], strict=True):
+        for width, following in pairwise(widths):
             start = torch.tensor(1 / (scale * following)).expm1().log()
             self.matrices.append(nn.Parameter(start.expand(latents, following, width).clone()))
             self.biases.append(nn.Parameter(torch.rand(latents, following, 1) - 0.5))

@@ -16,7 +16,7 @@ def robust_cholesky(covariance: Tensor) -> Tensor:
 
     Raises
     ------
-    torch.linalg.LinAlgError
+    FloatingPointError
         If a matrix is not finite.
 
     Examples
@@ -30,7 +30,7 @@ def robust_cholesky(covariance: Tensor) -> Tensor:
     if not failed.any():
         return factor
     if not torch.isfinite(covariance).all():
-        raise torch.linalg.LinAlgError("Expected finite covariances; got nan or inf. Lower the learning rate.")
+        raise FloatingPointError("Expected finite covariances; got nan or inf. Lower the learning rate.")
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
     mean_variance = covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp_min(torch.finfo(covariance.dtype).tiny)
     jitter = 1e-7 * mean_variance[..., None, None] * identity
@@ -48,6 +48,11 @@ def component_log_prob(z: Tensor, means: Tensor, factors: Tensor) -> Tensor:
     log_volume = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     squares = whitened.square().sum(-2)
     return (-0.5 * (squares + z.shape[-1] * math.log(2 * math.pi)) - log_volume[:, None]).mT
+
+
+def mixture_log_prob(z: Tensor, weights: Tensor, means: Tensor, factors: Tensor) -> Tensor:
+    """Return log sum_k w_k N(z; m_k, L_k L_k'), ``(B, N) -> (B,)``."""
+    return (weights.clamp_min(1e-12).log() + component_log_prob(z, means, factors)).logsumexp(-1)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
 from radogaga.networks import Dense
-from radogaga.priors.gaussians import MixtureStatistics, component_log_prob, robust_cholesky
+from radogaga.priors.gaussians import MixtureStatistics, component_log_prob, mixture_log_prob, robust_cholesky
+from radogaga.priors.prior import Prior
 
 
-class Mixture(nn.Module):
+class Mixture(Prior):
     """A Gaussian mixture with learned parameters and full covariances.
 
     log P(z) = log sum_k w_k N(z; m_k, (U_k U_k')^-1), U_k upper triangular with a positive diagonal: the precision's
@@ -81,12 +82,30 @@ class Mixture(nn.Module):
             self.log_diagonal.copy_(factors.diagonal(dim1=-2, dim2=-1).log())
             self.above_diagonal.copy_(factors.triu(1))
 
+    @classmethod
+    def by_likelihood(
+        cls, z: Tensor, candidates: Sequence[int] = (1, 2, 3, 5, 7, 10, 15, 20, 30), *, seed: int = 0
+    ) -> Mixture:
+        """Return the EM mixture on latents ``(n, N)`` with as many components as a held-out fifth finds likeliest."""
+        order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed)).to(z.device)
+        held_out, rest = z[order[: len(z) // 5]], z[order[len(z) // 5 :]]
+
+        def held_out_likelihood(components: int) -> float:
+            mixture = cls(z.shape[1], components).to(z.device)
+            mixture.fit_em(rest, seed=seed, restarts=2)
+            with torch.no_grad():
+                return float(mixture.log_prob(held_out).mean())
+
+        chosen = cls(z.shape[1], max(candidates, key=held_out_likelihood)).to(z.device)
+        chosen.fit_em(z, seed=seed, restarts=3)
+        return chosen
+
     def fit_em(self, z: Tensor, *, seed: int = 0, restarts: int = 1) -> None:
         """Set the mixture to expectation maximisation's on latents ``(n, N)``."""
         self.set_parameters(*em(z, self.components, seed=seed, restarts=restarts))
 
 
-class EstimatedMixture(nn.Module):
+class EstimatedMixture(Prior):
     """A Gaussian mixture whose memberships a network estimates, as DAGMM does.
 
     g = softmax(network(z)); weights, means and covariances are the g-weighted moments of the latents. In training
@@ -156,7 +175,7 @@ class EstimatedMixture(nn.Module):
         return count / len(z), means, covariances + self.floor * identity
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Return log P(z) in nats, ``(B, N) -> (B,)``: by the batch's moments in training, the stored ones otherwise."""
+        """Return log P(z) in nats, ``(B, N) -> (B,)``, by the batch's moments in training, else by those stored."""
         if self.training:
             weights, means, covariances = self.batch_parameters(z)
             return mixture_log_prob(z, weights, means, robust_cholesky(covariances))
@@ -202,11 +221,6 @@ class EstimatedMixture(nn.Module):
             optimizer.step()
 
 
-def mixture_log_prob(z: Tensor, weights: Tensor, means: Tensor, factors: Tensor) -> Tensor:
-    """Return log sum_k w_k N(z; m_k, L_k L_k'), ``(B, N) -> (B,)``."""
-    return (weights.clamp_min(1e-12).log() + component_log_prob(z, means, factors)).logsumexp(-1)
-
-
 def em(z: Tensor, components: int, *, seed: int = 0, restarts: int = 1) -> tuple[Tensor, Tensor, Tensor]:
     """Return weights, means and covariances of scikit-learn's mixture on latents ``(n, N)``, k-means start."""
     rows = z.detach().cpu().double()
@@ -217,12 +231,3 @@ def em(z: Tensor, components: int, *, seed: int = 0, restarts: int = 1) -> tuple
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(rows.numpy())
     return tuple(torch.as_tensor(a).to(z) for a in (mixture.weights_, mixture.means_, mixture.covariances_))  # type: ignore[return-value]
-
-
-def components_by_bic(z: Tensor, candidates: Sequence[int], *, seed: int = 0) -> int:
-    """Return the number of components with the least Bayesian information criterion on latents ``(n, N)``."""
-    rows = z.detach().cpu().double().numpy()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        scores = [GaussianMixture(k, random_state=seed).fit(rows).bic(rows) for k in candidates]
-    return candidates[min(range(len(scores)), key=scores.__getitem__)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from radogaga.priors.prior import Prior
 
 
-class Normal(nn.Module):
+class Normal(Prior):
     """The standard normal, log P(z) = -|z|^2 / 2 - (N / 2) log(2 pi).
 
     Parameters

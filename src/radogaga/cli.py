@@ -1,0 +1,126 @@
+"""The program ``radogaga``: words on the command line to objects, errors to one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from radogaga.errors import InputError
+from radogaga.version import __version__
+
+app = typer.Typer(
+    name="radogaga",
+    help="Autoencoders whose latent space is isometric to the data: densities, distances and honest scores.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+reproduce = typer.Typer(no_args_is_help=True, help="Reproduce the paper's experiments.", rich_markup_mode=None)
+app.add_typer(reproduce, name="reproduce")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"radogaga {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
+@reproduce.command("density")
+def reproduce_density(
+    out: Annotated[Path, typer.Option(help="Folder for result.json, the plots and report.html.")],
+    data: Annotated[
+        Path | None, typer.Option(help="The authors' toy.csv, or a folder with toy/toy.csv; default: RADOGAGA_DATA.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds; default 5, or 1 with --quick.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    sources: Annotated[str, typer.Option(help="Which data, by commas.")] = "flat,rolled,warped",
+    methods: Annotated[str | None, typer.Option(help="Which rows of the table, by commas; default: all.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A fifth of the training steps.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side; default: the number of cores.")] = os.cpu_count()
+    or 1,
+    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, ...")] = "cpu",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Experiment 5.2: estimated against true densities on three toy sources, every method, as a report."""
+    from radogaga.experiments import density, density_report
+    from radogaga.experiments.runs import claim_folder, write_result
+    from radogaga.progress import run_with_progress
+
+    path = _toy_path(data) if data else density.find_toy_file()
+    config = density.Config(
+        data=path,
+        seeds=seeds or (1 if quick else 5),
+        quick=quick,
+        seed=seed,
+        device=_usable_device(device),
+        sources=tuple(sources.split(",")),
+        methods=tuple(methods.split(",")) if methods else density.Config.methods,
+    )
+    console = Console(quiet=quiet)
+    runs = density.plan(config)
+    claim_folder(out, config.fixed())
+    rows = run_with_progress(runs, out, jobs=jobs, console=console)
+    write_result(out, "density", config.described(), rows)
+    density_report.write(out, config, rows)
+    console.print(density_report.terminal_table(rows))
+    console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def inspect(
+    model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
+) -> None:
+    """Say what a saved model is made of."""
+    from radogaga.storage import load, read_structure
+
+    structure = read_structure(model)
+    loaded = load(model)
+    parameters = sum(parameter.numel() for parameter in loaded.parameters())
+    console = Console()
+    console.print(f"{type(loaded).__name__}, saved by radogaga {structure['radogaga']}, {parameters:,} parameters")
+    console.print(str(loaded), markup=False, highlight=False)
+
+
+def _toy_path(data: Path) -> str:
+    path = data / "toy" / "toy.csv" if data.is_dir() else data
+    if not path.is_file():
+        raise InputError(f"Expected the toy data at {path}; there is no such file. Check --data.")
+    return str(path)
+
+
+def _usable_device(name: str) -> str:
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"Expected a device that torch can use; got {name!r} ({reason}). Try --device cpu.") from None
+    return name
+
+
+def main() -> None:
+    """Run the program; a person's mistake ends in one line on the error stream and exit status 2."""
+    try:
+        app()
+    except InputError as error:
+        Console(stderr=True).print(f"radogaga: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("radogaga: stopped. The same command goes on from here.", markup=False)
+        sys.exit(130)

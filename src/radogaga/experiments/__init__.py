@@ -1,0 +1,1 @@
+"""The paper's experiments: a configuration in, a result out."""

@@ -1,0 +1,74 @@
+"""Results as one HTML page that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+
+from matplotlib.figure import Figure
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #22313f; --paper: #ffffff; --line: #d5dce3; --soft: #f4f6f8; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6ebf0; --paper: #171d23; --line: #39434d; --soft: #212a33; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+       max-width: 72rem; margin: 2rem auto; padding: 0 1.2rem; }
+h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+p { max-width: 50rem; } .wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .85rem; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th { background: var(--soft); } td:first-child, th:first-child { text-align: left; }
+tr.group td { border-top: 2px solid var(--ink); }
+figure { margin: 1rem 0; } img { max-width: 100%; background: #fff; border-radius: 4px; }
+figcaption { font-size: .85rem; opacity: .85; max-width: 50rem; }
+code, pre { background: var(--soft); padding: .1rem .3rem; border-radius: 3px; font-size: .85rem; }
+"""
+
+
+def paragraph(text: str) -> str:
+    """Return a paragraph of plain text."""
+    return f"<p>{escape(text)}</p>"
+
+
+def heading(text: str) -> str:
+    """Return a section's heading."""
+    return f"<h2>{escape(text)}</h2>"
+
+
+def preformatted(text: str) -> str:
+    """Return text as it was typed: a command, a configuration."""
+    return f"<pre>{escape(text)}</pre>"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, group_starts: Sequence[int] = ()) -> str:
+    """Return a table; rows whose indices are in `group_starts` have a line above them."""
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = []
+    for index, row in enumerate(rows):
+        kind = ' class="group"' if index in group_starts else ""
+        body.append(f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def picture(image: bytes, caption: str) -> str:
+    """Return a PNG inside the page, with a caption that says what to see in it."""
+    data = base64.b64encode(image).decode()
+    text = escape(caption)
+    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """Return a whole HTML page of a title and parts in order."""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
+        f"<body><h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
