@@ -61,8 +61,9 @@ class Density(nn.Module):
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
         """Set the residual's variance to its mean square over raw rows, for each direction off the manifold."""
-        s = self.model.autoencoder.scaling(x)
-        squares = (s - self._reconstruct(s)[1]).square().sum(1).mean()
+        autoencoder = self.model.autoencoder
+        s = autoencoder.scaling(x)
+        squares = (s - autoencoder.decode_scaled(autoencoder.encode_scaled(s))).square().sum(1).mean()
         self.residual_variance.copy_((squares / max(self._codimension, 1)).clamp_min(1e-12))
 
     @torch.no_grad()
@@ -88,23 +89,21 @@ class Density(nn.Module):
     def _codimension(self) -> int:
         return self.features - self.model.autoencoder.latents
 
-    def _reconstruct(self, s: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.model.autoencoder.encode_scaled(s)
-        return z, self.model.autoencoder.decode_scaled(z)
-
     def _log_prob(self, x: Tensor, volume: Volume, across: bool) -> Tensor:
-        scaling = self.model.autoencoder.scaling
-        s = scaling(x)
-        z, reconstructed = self._reconstruct(s)
+        autoencoder = self.model.autoencoder
+        s = autoencoder.scaling(x)
+        z = autoencoder.encode_scaled(s)
         log_density = self.model.prior.log_prob(z) + self._log_volume(z, volume)
         if across:
-            squares = (s - reconstructed).square().sum(1)
-            log_density = log_density - 0.5 * squares / self.residual_variance
-            log_density = log_density - 0.5 * self._codimension * (2 * math.pi * self.residual_variance).log()
-            return log_density - scaling.factor.log().sum()
-        if scaling.uniform:
-            log_density = log_density - z.shape[1] * scaling.factor[0].log()
+            log_density = log_density + self._residual_log_prob(s - autoencoder.decode_scaled(z))
+            return log_density - autoencoder.scaling.factor.log().sum()
+        if autoencoder.scaling.uniform:
+            log_density = log_density - z.shape[1] * autoencoder.scaling.factor[0].log()
         return log_density
+
+    def _residual_log_prob(self, residual: Tensor) -> Tensor:
+        squares = residual.square().sum(1) / self.residual_variance
+        return -0.5 * (squares + self._codimension * (2 * math.pi * self.residual_variance).log())
 
     def _log_volume(self, z: Tensor, volume: Volume) -> Tensor:
         if volume == "constant":
