@@ -59,14 +59,3 @@ def seed_spread(axes: Axes, values: Mapping[str, Sequence[float]], *, label: str
     axes.invert_yaxis()
     axes.set_xlabel(label, fontsize=8)
     axes.tick_params(labelsize=7)
-
-
-def gram_image(axes: Axes, gram: NDArray[np.floating], *, title: str) -> None:
-    """Draw a mean Gram matrix, 2 l2 s2 J' A J, with its numbers: the identity where the embedding is isometric."""
-    axes.imshow(gram, cmap="RdBu_r", vmin=-1.5, vmax=1.5)
-    for (row, column), value in np.ndenumerate(gram):
-        colour = "white" if abs(value) > 0.75 else INK
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_title(title, fontsize=9, color=INK)
