@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 reproduce = typer.Typer(no_args_is_help=True, help="Reproduce the paper's experiments.", rich_markup_mode=None)
 app.add_typer(reproduce, name="reproduce")
+data_app = typer.Typer(no_args_is_help=True, help="The experiments' data files.", rich_markup_mode=None)
+app.add_typer(data_app, name="data")
 
 
 def _print_version(wanted: bool) -> None:
@@ -44,7 +46,10 @@ def _common(
 def reproduce_density(
     out: Annotated[Path, typer.Option(help="Folder for result.json, the plots and report.html.")],
     data: Annotated[
-        Path | None, typer.Option(help="The authors' toy.csv, or a folder with toy/toy.csv; default: RADOGAGA_DATA.")
+        Path | None,
+        typer.Option(
+            help="The authors' toy.csv, or a folder with toy/toy.csv; default: RADOGAGA_DATA, or rows by the same law."
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds; default 5, or 1 with --quick.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
@@ -57,13 +62,14 @@ def reproduce_density(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Experiment 5.2: estimated against true densities on three toy sources, every method, as a report."""
+    from radogaga.datasets.fetch import find
     from radogaga.experiments import density, density_report
     from radogaga.experiments.runs import claim_folder, write_result
     from radogaga.progress import run_with_progress
 
-    path = _toy_path(data) if data else density.find_toy_file()
+    path = _toy_path(data) if data else find("toy")
     config = density.Config(
-        data=path,
+        data=path and str(path),
         seeds=seeds or (1 if quick else 5),
         quick=quick,
         seed=seed,
@@ -81,6 +87,32 @@ def reproduce_density(
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
 
 
+@data_app.command("list")
+def data_list() -> None:
+    """Say what files the experiments need: rows x columns, size, licence and origin, and where each lies."""
+    from radogaga.datasets.fetch import FILES, find
+
+    for name, file in FILES.items():
+        rows, columns = file.shape
+        shape = f"{rows:,} x {columns}"
+        typer.echo(f"{name:<12}{shape:>14}{file.size / 1e6:>7.2f} MB  {find(name) or 'not here'}")
+        typer.echo(f"{'':12}{file.origin}")
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="Which file, as `radogaga data list` names it, or: all.")],
+    folder: Annotated[
+        Path | None, typer.Option(help="Data folder to put it in; default: RADOGAGA_DATA, or else the user's cache.")
+    ] = None,
+) -> None:
+    """Fetch a file of the experiments, check it and print where it lies; one that is there already is kept."""
+    from radogaga.datasets.fetch import FILES, fetch
+
+    for wanted in FILES if name == "all" else [name]:
+        typer.echo(str(fetch(wanted, folder=folder, progress=True)))
+
+
 @app.command()
 def inspect(
     model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
@@ -96,11 +128,11 @@ def inspect(
     console.print(str(loaded), markup=False, highlight=False)
 
 
-def _toy_path(data: Path) -> str:
+def _toy_path(data: Path) -> Path:
     path = data / "toy" / "toy.csv" if data.is_dir() else data
     if not path.is_file():
         raise InputError(f"Expected the toy data at {path}; there is no such file. Check --data.")
-    return str(path)
+    return path
 
 
 def _usable_device(name: str) -> str:

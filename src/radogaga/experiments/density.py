@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from radogaga.datasets import Toy, data_folder, flat, read_toy, rolled, warped
+from radogaga.datasets import Toy, flat, read_toy, rolled, warped
 from radogaga.density import Density
 from radogaga.errors import InputError
 from radogaga.experiments import density_methods as methods
@@ -79,13 +79,6 @@ class Config:
         """Return the settings that rows in one folder have to share; which rows there are may grow."""
         found = self.data and hashlib.sha256(Path(self.data).read_bytes()).hexdigest()
         return {"experiment": "density", "steps": self.steps, "rows": ROWS, "toy_sha256": found}
-
-
-def find_toy_file() -> str | None:
-    """Return the authors' file under ``RADOGAGA_DATA``, if it is there."""
-    folder = data_folder()
-    path = folder and folder / "toy" / "toy.csv"
-    return str(path) if path and path.is_file() else None
 
 
 def plan(config: Config) -> list[Run]:

@@ -1,4 +1,4 @@
-"""The experiments' data: the toy law of section 5.2 and its two curved twins."""
+"""The toy law of section 5.2 and its two curved twins, drawn here or read from the authors' file."""
 
 from __future__ import annotations
 
