@@ -69,7 +69,7 @@ def reproduce_density(
 
     path = _toy_path(data) if data else find("toy")
     config = density.Config(
-        data=path and str(path),
+        data=str(path) if path else None,
         seeds=seeds or (1 if quick else 5),
         quick=quick,
         seed=seed,
