@@ -1,6 +1,7 @@
 """RaDOGAGA: autoencoders whose latent space is isometric to the data."""
 
 from radogaga.baselines import DAGMM
+from radogaga.checkpoints import History
 from radogaga.density import Density
 from radogaga.distortion import Autodiff, CrossEntropy, Distortion, SquaredError
 from radogaga.errors import InputError
@@ -11,7 +12,7 @@ from radogaga.objective import Identity, Log, RateDistortion, Terms
 from radogaga.priors import EstimatedMixture, Factorized, Mixture, Normal, Prior
 from radogaga.scaling import Scaling
 from radogaga.storage import load, save
-from radogaga.training import History, fit, fit_with_mixture
+from radogaga.training import fit, fit_with_mixture
 from radogaga.version import __version__
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from radogaga.isometry import gram
+from radogaga.isometry import gram, jacobian
 from radogaga.objective import RateDistortion
 from radogaga.priors.gaussians import robust_cholesky
 from radogaga.storage import save
@@ -76,9 +76,13 @@ class Density(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, *, across: bool = False) -> Tensor:
         """Return n raw rows, ``(n, M)``, on the manifold or with the residual's noise across it."""
-        s = self.model.autoencoder.decode_scaled(self.model.prior.sample(n))
+        z = self.model.prior.sample(n)
+        s = self.model.autoencoder.decode_scaled(z)
         if across:
-            s = s + torch.randn_like(s) * self.residual_variance.sqrt()
+            noise = torch.randn_like(s) * self.residual_variance.sqrt()
+            # Along the manifold the latents have spread already: noise only in the directions across it.
+            tangent = torch.linalg.qr(jacobian(self.model.autoencoder.decode_scaled, z)[1].permute(1, 2, 0)).Q
+            s = s + noise - (tangent @ (tangent.mT @ noise[..., None]))[..., 0]
         return self.model.autoencoder.scaling.inverse(s)
 
     def save(self, folder: str | Path) -> None:

@@ -74,16 +74,20 @@ def refuse_constant_columns(rows: Tensor, name: str = "x") -> None:
 
 
 def _as_float_tensor(x: ArrayLike | Tensor, name: str) -> Tensor:
-    if isinstance(x, Tensor):
+    if isinstance(x, Tensor) and not x.is_complex():
         return x if x.is_floating_point() else x.to(torch.float64)
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiub":
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise InputError(f"Expected {name} as rows and columns; got ragged rows ({error}). Make them equal.") from None
+    if array.dtype.kind in "cmM":
+        raise InputError(f"Expected numbers in {name}; got {array.dtype.name}. Turn them into real numbers first.")
+    if array.dtype not in (np.float32, np.float64):
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"Expected numbers in {name}; got {array.dtype.name} ({error}). Encode text as numbers first."
             ) from None
-    if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float64)
-    return torch.as_tensor(np.ascontiguousarray(array))
+    # A tensor shares its array's memory, which has to be writable.
+    return torch.as_tensor(np.require(array, requirements=["C", "W"]))

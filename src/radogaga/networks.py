@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from radogaga.errors import InputError
 from radogaga.scaling import Scaling
 
 
@@ -177,6 +178,10 @@ def start_as_pca(autoencoder: Autoencoder, x: Tensor) -> None:
     encoder, decoder = autoencoder.encoder, autoencoder.decoder
     if not (isinstance(encoder, Residual) and isinstance(decoder, Residual)):
         raise TypeError(f"Expected two Residual networks; got {type(encoder).__name__}, {type(decoder).__name__}.")
+    if len(x) <= autoencoder.latents:
+        raise InputError(
+            f"Expected more rows than the {autoencoder.latents} latents; got {len(x)}. Pass more rows or fewer latents."
+        )
     with torch.no_grad():
         s = autoencoder.scaling(x)
         centre = s.mean(0)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -45,7 +46,7 @@ def save(model: nn.Module, folder: str | Path) -> None:
     folder = Path(folder)
     structure = {"format": FORMAT, "radogaga": __version__, "model": _describe(model, type(model).__name__)}
     text = json.dumps(structure, indent=2)
-    if folder.exists() and not (folder / "model.json").is_file() and any(folder.iterdir() if folder.is_dir() else [1]):
+    if folder.exists() and _holds_something_else(folder):
         raise InputError(f"Expected a new folder or a saved model at {folder}; it holds something else. Pass another.")
     with replacing_folder(folder) as beside:
         (beside / "model.json").write_text(text + "\n")
@@ -82,11 +83,21 @@ def load(folder: str | Path, *, classes: Iterable[type] = ()) -> nn.Module:
     try:
         model = _build(structure["model"], known)
         state = load_file(folder / "model.safetensors")
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=True)
     except FileNotFoundError:
         raise InputError(f"Expected model.safetensors in {folder}; there is none. Save the model again.") from None
-    except (SafetensorError, RuntimeError, TypeError, KeyError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+    except InputError:
+        raise
+    except (
+        SafetensorError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
             f"Expected a whole model in {folder}; it is truncated or altered ({reason}). Save it again."
         ) from None
@@ -103,7 +114,7 @@ def read_structure(folder: Path) -> dict[str, Any]:
         raise InputError(f"Expected model.json in {folder}; there is none, so this is no saved model. Check the path.")
     try:
         structure = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"Expected JSON in {path}; it is damaged ({error}). Save the model again.") from None
     found = structure.get("format") if isinstance(structure, dict) else None
     if found != FORMAT:
@@ -125,7 +136,12 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         old = beside.with_name(f"{beside.name}-old")
         if folder.exists():
             folder.rename(old)
-        beside.rename(folder)
+        try:
+            beside.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise InputError(f"Expected to write to {folder}; it failed ({error.strerror}). Free space?") from None
@@ -149,6 +165,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise InputError(f"Expected to write {path}; it failed ({error.strerror}). Pass another place.") from None
 
 
+def _holds_something_else(folder: Path) -> bool:
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {"model.json", "model.safetensors"}:
+        return True
+    try:
+        structure = json.loads((folder / "model.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return not isinstance(structure, dict) or structure.get("format") != FORMAT
+
+
 def _name(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
@@ -156,13 +182,19 @@ def _name(cls: type) -> str:
 def _describe(value: Any, where: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, np.generic):
+        return _describe(value.item(), where)
     if isinstance(value, list | tuple):
         return [_describe(item, where) for item in value]
     if isinstance(value, type):
         return {"type": _name(value)}
     if inspect.isroutine(value):
         raise InputError(f"Expected parts that are objects; {where} is a function. Make it a class with __call__.")
-    names = list(inspect.signature(type(value)).parameters)
+    try:
+        names = list(inspect.signature(type(value)).parameters)
+    except ValueError:
+        kind = type(value).__name__
+        raise InputError(f"Expected parts of numbers, text, lists and objects; {where} is a {kind}.") from None
     missing = [n for n in names if not hasattr(value, n)]
     if missing:
         raise InputError(
@@ -189,7 +221,10 @@ def _resolve(name: str, known: Mapping[str, type]) -> type:
         return known[name]
     module, _, qualified = name.partition(":")
     if module == "torch.nn.modules.activation" or module.split(".")[0] == "radogaga":
-        found = getattr(importlib.import_module(module), qualified)
+        try:
+            found = getattr(importlib.import_module(module), qualified, None)
+        except ImportError:
+            found = None
         # A class that the module only imported is none of its own.
         if isinstance(found, type) and found.__module__ == module:
             return found

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from radogaga.checkpoints import Batches, Checkpoint, History
 from radogaga.errors import InputError, as_rows
 from radogaga.objective import RateDistortion, Terms
 from radogaga.priors import EstimatedMixture, Mixture, Normal
@@ -25,22 +22,6 @@ class Objective(Protocol):
 
     def __call__(self, x: Tensor) -> Terms:
         """Return the terms of raw rows."""
-
-
-@dataclass
-class History:
-    """Means of the terms, in nats, over every stretch of training steps."""
-
-    step: list[int] = field(default_factory=list)
-    rate: list[float] = field(default_factory=list)
-    reconstruction: list[float] = field(default_factory=list)
-    isometry: list[float] = field(default_factory=list)
-
-    def append(self, step: int, means: Tensor) -> None:
-        """Add one stretch's means, in the order of `Terms`."""
-        self.step.append(step)
-        for values, mean in zip((self.rate, self.reconstruction, self.isometry), means.tolist(), strict=True):
-            values.append(mean)
 
 
 def fit(
@@ -113,12 +94,12 @@ def fit(
     history = History()
     with torch.random.fork_rng(devices=_random_devices(device)):
         torch.manual_seed(seed)
-        batches = _Batches(len(rows), min(batch_size, len(rows)))
-        state = _State(objective, optimizer, scheduler, batches, history)
-        done = state.restore(Path(checkpoint)) if checkpoint and Path(checkpoint).is_file() else 0
+        batches = Batches(len(rows), min(batch_size, len(rows)))
+        kept = Checkpoint(Path(checkpoint), objective, optimizer, scheduler, batches, history) if checkpoint else None
+        done = kept.restore() if kept else 0
         total = torch.zeros(3, device=device)
         for step in range(done + 1, steps + 1):
-            terms = objective(rows[batches.draw().to(device)])
+            terms = _terms(objective, rows[batches.draw().to(device)], step)
             means = torch.stack(tuple(terms)).mean(1)
             optimizer.zero_grad()
             means.sum().backward()
@@ -129,8 +110,8 @@ def fit(
                 history.append(step, total / (step % log_every or log_every))
                 total.zero_()
                 _refuse_divergence(history)
-                if checkpoint:
-                    state.keep(Path(checkpoint), step)
+                if kept:
+                    kept.keep(step)
                 if progress:
                     progress(step % log_every or log_every)
     objective.eval()
@@ -175,10 +156,16 @@ def fit_with_mixture(
         raise TypeError(f"Expected a mixture as the prior; got {type(prior).__name__}. Use fit instead.")
     rows = as_rows(x, least_rows=2)
     first = round(warm_up * steps)
-    model.prior = Normal(prior.latents)
     options["learning_rate"] = learning_rate
-    fit(model, rows, steps=first, seed=seed, **{**options, "schedule": "constant"})
-    model.prior = prior
+    warm_up_options = {**options, "schedule": "constant"}
+    if checkpoint := options.get("checkpoint"):
+        # The two stretches train different parameters, so each keeps a file of its own.
+        warm_up_options["checkpoint"] = f"{checkpoint}.warm-up"
+    try:
+        model.prior = Normal(prior.latents)
+        fit(model, rows, steps=first, seed=seed, **warm_up_options)
+    finally:
+        model.prior = prior
     prior.fit_em(encode(model, rows), seed=seed)
     history = fit(model, rows, steps=steps - first, seed=seed + 1, **options)
     if refit:
@@ -193,63 +180,12 @@ def encode(model: RateDistortion, x: Tensor, batch_size: int = 8192) -> Tensor:
     return torch.cat([model.autoencoder.encode(part.to(device)) for part in x.split(batch_size)])
 
 
-class _Batches:
-    """Row indices, epoch by epoch without replacement; what is left of an epoch is dropped."""
-
-    def __init__(self, rows: int, size: int) -> None:
-        self.rows, self.size = rows, size
-        self.order = torch.empty(0, dtype=torch.int64)
-
-    def draw(self) -> Tensor:
-        if len(self.order) < self.size:
-            self.order = torch.randperm(self.rows)
-        batch, self.order = self.order[: self.size], self.order[self.size :]
-        return batch
-
-
-@dataclass
-class _State:
-    """All that a checkpoint has to hold, as tensors and JSON in one safetensors file."""
-
-    objective: nn.Module
-    optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler
-    batches: _Batches
-    history: History
-
-    def keep(self, path: Path, step: int) -> None:
-        tensors = {f"model.{k}": v for k, v in self.objective.state_dict().items()}
-        for i, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
-        tensors |= {"batches": self.batches.order, "random": torch.get_rng_state()}
-        rates = [group["lr"] for group in self.optimizer.param_groups]
-        about = {"step": step, "history": vars(self.history), "rates": rates}
-        beside = path.with_name(f".{path.name}.part")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, beside, {"about": json.dumps(about)})
-        beside.replace(path)
-
-    def restore(self, path: Path) -> int:
-        with safe_open(path, "pt") as file:
-            about = json.loads(file.metadata()["about"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        self.objective.load_state_dict(_under("model.", tensors))
-        optimizer = self.optimizer.state_dict()
-        for name, value in _under("optimizer.", tensors).items():
-            index, key = name.split(".")
-            optimizer["state"].setdefault(int(index), {})[key] = value
-        self.optimizer.load_state_dict(optimizer)
-        for _ in range(about["step"]):
-            self.scheduler.step()
-        for group, rate in zip(self.optimizer.param_groups, about["rates"], strict=True):
-            group["lr"] = rate
-        self.batches.order = tensors["batches"]
-        torch.set_rng_state(tensors["random"])
-        vars(self.history).update(about["history"])
-        return int(about["step"])
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _terms(objective: nn.Module, rows: Tensor, step: int) -> Terms:
+    try:
+        terms: Terms = objective(rows)
+    except FloatingPointError as error:
+        raise InputError(f"Expected finite losses; got none at step {step}. {error}") from None
+    return terms
 
 
 def _schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> torch.optim.lr_scheduler.LRScheduler:

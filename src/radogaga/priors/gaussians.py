@@ -27,10 +27,10 @@ def robust_cholesky(covariance: Tensor) -> Tensor:
     tensor(True)
     """
     factor, failed = torch.linalg.cholesky_ex(covariance)
+    if not torch.isfinite(factor.diagonal(dim1=-2, dim2=-1)).all() or not torch.isfinite(covariance).all():
+        raise FloatingPointError("Expected finite covariances; got nan or inf. Lower the learning rate.")
     if not failed.any():
         return factor
-    if not torch.isfinite(covariance).all():
-        raise FloatingPointError("Expected finite covariances; got nan or inf. Lower the learning rate.")
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
     mean_variance = covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp_min(torch.finfo(covariance.dtype).tiny)
     jitter = 1e-7 * mean_variance[..., None, None] * identity

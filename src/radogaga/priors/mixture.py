@@ -88,15 +88,18 @@ class Mixture(Prior):
     ) -> Mixture:
         """Return the EM mixture on latents ``(n, N)`` with as many components as a held-out fifth finds likeliest."""
         order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed)).to(z.device)
-        held_out, rest = z[order[: len(z) // 5]], z[order[len(z) // 5 :]]
+        share = max(len(z) // 5, 1)
+        held_out, rest = z[order[:share]], z[order[share:]]
+        candidates = [k for k in candidates if k < len(rest)]
 
         def held_out_likelihood(components: int) -> float:
-            mixture = cls(z.shape[1], components).to(z.device)
+            mixture = cls(z.shape[1], components).to(z)
             mixture.fit_em(rest, seed=seed, restarts=2)
             with torch.no_grad():
                 return float(mixture.log_prob(held_out).mean())
 
-        chosen = cls(z.shape[1], max(candidates, key=held_out_likelihood)).to(z.device)
+        with torch.random.fork_rng(devices=[]):
+            chosen = cls(z.shape[1], max(candidates, key=held_out_likelihood)).to(z)
         chosen.fit_em(z, seed=seed, restarts=3)
         return chosen
 
@@ -214,11 +217,14 @@ class EstimatedMixture(Prior):
         self.set_parameters(weights, means, covariances)
         joint = self.weights.log() + component_log_prob(z, self.means, self.factors)
         target = joint.softmax(-1).detach()
+        was_training = self.training
+        self.eval()
         optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-2)
         for _ in range(distil_steps if self.components > 1 else 0):
             optimizer.zero_grad()
             nn.functional.cross_entropy(self.network(z), target).backward()
             optimizer.step()
+        self.train(was_training)
 
 
 def em(z: Tensor, components: int, *, seed: int = 0, restarts: int = 1) -> tuple[Tensor, Tensor, Tensor]:

@@ -29,6 +29,9 @@ class Normal(Prior):
     def __init__(self, latents: int) -> None:
         super().__init__()
         self.latents = latents
+        self._like: Tensor
+        # Holds no number, but knows the model's precision and device.
+        self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
@@ -36,4 +39,4 @@ class Normal(Prior):
 
     def sample(self, n: int) -> Tensor:
         """Return n latents, ``(n, N)``."""
-        return torch.randn(n, self.latents)
+        return torch.randn(n, self.latents, dtype=self._like.dtype, device=self._like.device)

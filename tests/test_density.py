@@ -1,0 +1,253 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from radogaga import (
+    Autoencoder,
+    Density,
+    EstimatedMixture,
+    Factorized,
+    Gaussian,
+    Mixture,
+    Normal,
+    RateDistortion,
+    Residual,
+    Scaling,
+    SquaredError,
+    fit_with_mixture,
+    start_as_pca,
+)
+
+PRIORS = {
+    "normal": Normal,
+    "mixture": lambda n: Mixture(n, 3),
+    "estimated mixture": lambda n: EstimatedMixture(n, 3).eval(),
+    "factorized": lambda n: Factorized(n, initial_scale=1.0),
+}
+SCALINGS = {
+    "none": lambda x: Scaling(x.shape[1]),
+    "root mean square": Scaling.root_mean_square,
+    "standard": Scaling.standard,
+    "min-max": Scaling.min_max,
+}
+VOLUMES = ["constant", "exact"]
+each_prior = pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS)
+each_scaling = pytest.mark.parametrize("scaling", SCALINGS.values(), ids=SCALINGS)
+each_volume = pytest.mark.parametrize("volume", VOLUMES)
+
+
+def linear_density(x: Tensor, prior: nn.Module, scaling, latents: int = 1, **options) -> Density:
+    """Principal components under a prior: exactly isometric, so every law holds without training."""
+    width = x.shape[1]
+    networks = Residual(width, latents, [4]), Residual(latents, width, [4])
+    autoencoder = Autoencoder(*networks, latents=latents, scaling=scaling(x))
+    start_as_pca(autoencoder, x)
+    density = Density(RateDistortion(autoencoder, prior, SquaredError(), Gaussian(0.1), **options), features=width)
+    density.calibrate(x)
+    return density.eval()
+
+
+def stretch(density: Density, by: float) -> None:
+    autoencoder = density.model.autoencoder
+    with torch.no_grad():
+        autoencoder.log_gain.copy_(torch.tensor(by).log() / autoencoder._GAIN_RATE)
+
+
+def plane_rows(n: int = 500) -> Tensor:
+    """Rows of two features in unequal units, away from the origin."""
+    return torch.randn(n, 2) @ torch.tensor([[3.0, 1.0], [0.0, 0.5]]) + torch.tensor([5.0, -20.0])
+
+
+def integral_over_the_plane(density: Density, centre: Tensor, reach: Tensor, points: int = 600, **options) -> float:
+    """The integral over the box of all raw rows within `reach` of the centre, by a sum over a grid."""
+    steps = torch.linspace(-1, 1, points)
+    grid = centre + reach * torch.cartesian_prod(steps, steps)
+    cell = float((reach * (steps[1] - steps[0])).prod())
+    return float(density.log_prob(grid, across=True, **options).double().exp().sum()) * cell
+
+
+@each_prior
+@each_scaling
+def test_density_across_the_manifold_integrates_to_one(prior, scaling) -> None:
+    x = plane_rows()
+    density = linear_density(x, prior(1), scaling)
+    reach = 8 * density.model.autoencoder.scaling.factor.maximum(x.std(0))
+    assert integral_over_the_plane(density, x.mean(0), reach) == pytest.approx(1, abs=0.005)
+
+
+@pytest.mark.parametrize("scaling", [Scaling.root_mean_square, Scaling.standard], ids=["uniform", "per column"])
+@pytest.mark.parametrize("by", [0.7, 1.5])
+def test_exact_volume_integrates_to_one_where_the_constant_does_not(scaling, by: float) -> None:
+    x = plane_rows()
+    density = linear_density(x, Normal(1), scaling)
+    stretch(density, by)
+    reach = 8 * density.model.autoencoder.scaling.factor
+    assert integral_over_the_plane(density, x.mean(0), reach, volume="exact") == pytest.approx(1, abs=0.005)
+    assert integral_over_the_plane(density, x.mean(0), reach) == pytest.approx(1 / by, rel=0.01)
+
+
+class Angle(nn.Module):
+    """From a plane to the angle of each point."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.atan2(x[:, 1:], x[:, :1])
+
+
+class Circle(nn.Module):
+    """From an angle to the point on a circle of radius 2."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return 2 * torch.cat([z.cos(), z.sin()], 1)
+
+
+def circle_density(prior: nn.Module, **options) -> Density:
+    autoencoder = Autoencoder(Angle(), Circle(), latents=1, scaling=Scaling(2))
+    density = Density(RateDistortion(autoencoder, prior, SquaredError(), Gaussian(0.1), **options), features=2)
+    with torch.no_grad():
+        density.residual_variance.fill_(0.3**2)
+    return density
+
+
+def test_exact_density_around_a_circle_integrates_to_one() -> None:
+    prior = Mixture(1, 2)
+    prior.set_parameters(torch.tensor([0.5, 0.5]), torch.tensor([[1.0], [-0.5]]), torch.tensor([[[0.1]], [[0.2]]]))
+    total = integral_over_the_plane(circle_density(prior), torch.zeros(2), torch.full((2,), 5.0), volume="exact")
+    assert total == pytest.approx(1, abs=1e-3)
+
+
+def test_exact_volume_of_a_circle_is_its_radius() -> None:
+    """A radius is what a step in angle is long: J'J = 4, so a weight of 4 would make the constant exact."""
+    x = Circle()(torch.linspace(-2, 2, 9)[:, None])
+    weight = (1 / 4) / (2 * 0.1**2)
+    density = circle_density(Normal(1), isometry_weight=weight)
+    expected = torch.as_tensor(stats.norm.logpdf(np.linspace(-2, 2, 9)) - math.log(2)).float()
+    torch.testing.assert_close(density.log_prob(x, volume="exact"), expected)
+    torch.testing.assert_close(density.log_prob(x, volume="constant"), expected)
+
+
+@each_prior
+@pytest.mark.parametrize("constant", [1.0, 4.0, 0.25])
+@pytest.mark.parametrize("across", [False, True])
+def test_constant_and_exact_volumes_agree_for_an_isometry(rows: Tensor, prior, constant: float, across: bool) -> None:
+    """J'J = I / constant: at other weights than the default, an isometry's latents are longer by the root of it."""
+    density = linear_density(
+        rows, prior(2), Scaling.root_mean_square, latents=2, isometry_weight=constant / (2 * 0.1**2)
+    )
+    stretch(density, math.sqrt(constant))
+    by_constant, exactly = (density.log_prob(rows, volume=volume, across=across) for volume in ("constant", "exact"))
+    torch.testing.assert_close(by_constant, exactly, atol=1e-4, rtol=1e-4)
+
+
+@each_scaling
+def test_linear_density_is_that_of_probabilistic_pca(rows: Tensor, scaling) -> None:
+    density = linear_density(rows, Mixture(2, 1), scaling, latents=2)
+    density.model.prior.fit_em(density.model.autoencoder.encode(rows).detach())
+    factor = density.model.autoencoder.scaling.factor
+    scaled = density.model.autoencoder.scaling(rows).double().numpy()
+    expected = PCA(2).fit(scaled).score_samples(scaled) - float(factor.log().sum())
+    # scikit-learn divides by n - 1, a maximum likelihood by n.
+    np.testing.assert_allclose(density.log_prob(rows, across=True).numpy(), expected, atol=0.06)
+
+
+@pytest.mark.parametrize("latents", [1, 2, 3])
+def test_calibration_is_the_mean_of_the_eigenvalues_left_out(rows: Tensor, latents: int) -> None:
+    density = linear_density(rows, Normal(latents), Scaling.root_mean_square, latents=latents)
+    scaled = density.model.autoencoder.scaling(rows)
+    eigenvalues = torch.linalg.eigvalsh(torch.cov(scaled.T, correction=0))
+    torch.testing.assert_close(density.residual_variance, eigenvalues[: 4 - latents].mean(), rtol=1e-3, atol=0)
+
+
+@each_prior
+@pytest.mark.parametrize("factor", [100.0, 0.01])
+def test_log_density_shifts_with_the_unit(rows: Tensor, prior, factor: float) -> None:
+    torch.manual_seed(1)
+    own = linear_density(rows, prior(2), Scaling.root_mean_square, latents=2)
+    torch.manual_seed(1)
+    other = linear_density(factor * rows, prior(2), Scaling.root_mean_square, latents=2)
+    other.model.prior.load_state_dict(own.model.prior.state_dict())
+    for volume in VOLUMES:
+        on, across = (
+            other.log_prob(factor * rows, volume=volume, across=a) - own.log_prob(rows, volume=volume, across=a)
+            for a in (False, True)
+        )
+        torch.testing.assert_close(on, torch.full((300,), -2 * math.log(factor)), atol=0.01, rtol=0)
+        torch.testing.assert_close(across, torch.full((300,), -4 * math.log(factor)), atol=0.01, rtol=0)
+
+
+def test_log_density_across_shifts_with_the_unit_of_each_column(rows: Tensor) -> None:
+    units = torch.tensor([1.0, 100.0, 0.1, 3.0])
+    own, other = (linear_density(x, Normal(2), Scaling.standard, latents=2) for x in (rows, units * rows))
+    shift = other.log_prob(units * rows, across=True) - own.log_prob(rows, across=True)
+    torch.testing.assert_close(shift, -units.log().sum().expand(300), atol=0.01, rtol=0)
+
+
+@each_volume
+@pytest.mark.parametrize("across", [False, True])
+def test_density_does_not_depend_on_the_batches(make_model, rows: Tensor, volume: str, across: bool) -> None:
+    density = Density(make_model(Mixture(2, 3), curve=0.5), features=4)
+    density.calibrate(rows)
+    whole = density.log_prob(rows, volume=volume, across=across)
+    assert whole.shape == (300,)
+    torch.testing.assert_close(density.log_prob(rows, volume=volume, across=across, batch_size=7), whole)
+
+
+def test_exact_volume_is_that_of_the_jacobian(make_model, rows: Tensor) -> None:
+    model = make_model(curve=0.5).double()
+    density, x = Density(model, features=4), rows[:5].double()
+    by_constant, exactly = (density.log_prob(x, volume=volume) for volume in VOLUMES)
+    for i, z in enumerate(model.autoencoder.encode(x).detach()):
+        jacobian = torch.autograd.functional.jacobian(lambda v: model.autoencoder.decode_scaled(v[None])[0], z)
+        volume = torch.linalg.svdvals(jacobian).log().sum()
+        torch.testing.assert_close(exactly[i], by_constant[i] - volume)
+
+
+def test_rows_off_the_manifold_are_less_likely_across_it(rows: Tensor) -> None:
+    density = linear_density(rows, Normal(2), Scaling.root_mean_square, latents=2)
+    encoder, scaling = density.model.autoencoder.encoder, density.model.autoencoder.scaling
+    off = torch.linalg.svd(encoder.linear.weight.detach()).Vh[2]
+    lifted = rows + scaling.factor * off
+    torch.testing.assert_close(density.log_prob(lifted), density.log_prob(rows), atol=1e-3, rtol=1e-3)
+    assert (density.log_prob(lifted, across=True).mean() < density.log_prob(rows, across=True).mean()).all()
+
+
+def test_samples_on_the_manifold_lie_on_it(rows: Tensor) -> None:
+    density = linear_density(rows, Normal(2), Scaling.root_mean_square, latents=2)
+    samples = density.sample(200)
+    assert samples.shape == (200, 4)
+    autoencoder = density.model.autoencoder
+    torch.testing.assert_close(autoencoder.decode(autoencoder.encode(samples)), samples, atol=1e-3, rtol=1e-3)
+
+
+@each_scaling
+def test_samples_across_the_manifold_follow_the_density(scaling) -> None:
+    """Three features, one latent, and a residual nearly as wide as the latent: the law is one normal density."""
+    x = torch.randn(2000, 3) @ torch.tensor([[1.2, 0.6, 0.0], [0.0, 1.0, 0.0], [0.3, 0.0, 1.0]])
+    density = linear_density(x, Mixture(1, 1), scaling)
+    density.model.prior.fit_em(density.model.autoencoder.encode(x).detach())
+    with torch.no_grad():
+        sampled = density.log_prob(density.sample(20_000, across=True), across=True)
+    # A normal density of greatest likelihood is as likely at its own rows, on average, as at its samples.
+    standard_error = float(sampled.std()) / len(sampled) ** 0.5
+    expected = float(density.log_prob(x, across=True).mean())
+    assert float(sampled.mean()) == pytest.approx(expected, abs=5 * standard_error)
+
+
+@pytest.mark.slow
+def test_trained_density_of_an_arc_integrates_to_about_one() -> None:
+    angle = torch.rand(4000, 1) * 3 - 1.5
+    x = Circle()(angle) + 0.05 * torch.randn(4000, 2)
+    networks = Residual(2, 1, [64]), Residual(1, 2, [64])
+    autoencoder = Autoencoder(*networks, latents=1, scaling=Scaling.root_mean_square(x))
+    start_as_pca(autoencoder, x)
+    model = RateDistortion(autoencoder, Mixture(1, 5), SquaredError(), Gaussian(0.1))
+    fit_with_mixture(model, x, steps=4000)
+    density = Density(model, features=2)
+    density.calibrate(x)
+    for volume in VOLUMES:
+        total = integral_over_the_plane(density, x.mean(0), torch.full((2,), 3.5), points=800, volume=volume)
+        assert total == pytest.approx(1, abs=0.15)

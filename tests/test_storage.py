@@ -1,0 +1,514 @@
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from radogaga import (
+    DAGMM,
+    Autodiff,
+    Autoencoder,
+    CrossEntropy,
+    Dense,
+    Density,
+    EstimatedMixture,
+    Factorized,
+    Gaussian,
+    InputError,
+    Log,
+    Mixture,
+    Normal,
+    RateDistortion,
+    Residual,
+    Scaling,
+    SquaredError,
+    Uniform,
+    load,
+    save,
+)
+
+
+class Doubled(nn.Module):
+    """A part of a user's own."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * self.inner(x)
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """A distortion's function as a class, so that it can be saved."""
+
+    rate: float
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        return ((self.rate * x).exp() - (self.rate * y).exp()).square().sum(1)
+
+
+def model(prior: nn.Module, **options) -> RateDistortion:
+    scaling = Scaling.standard(torch.randn(50, 4) + 3)
+    autoencoder = Autoencoder(Residual(4, 2, [8]), Residual(2, 4, [8]), latents=2, scaling=scaling)
+    distortion, noise = options.pop("distortion", SquaredError()), options.pop("noise", Gaussian(std=0.1))
+    return RateDistortion(autoencoder, prior, distortion, noise, **options)
+
+
+def density(prior: nn.Module) -> Density:
+    made = Density(model(prior), features=4)
+    made.calibrate(torch.randn(50, 4))
+    return made
+
+
+def rows_for(made: nn.Module, columns: int = 4) -> Tensor:
+    """The same rows each time, in the model's precision."""
+    rows = torch.randn(20, columns, generator=torch.Generator().manual_seed(1))
+    return rows.to(next(iter(made.state_dict().values()), rows).dtype)
+
+
+def rate(made: RateDistortion) -> Tensor:
+    return made.rate(rows_for(made))
+
+
+def terms(made: RateDistortion) -> Tensor:
+    torch.manual_seed(1)
+    return torch.stack(tuple(made(rows_for(made))))
+
+
+def prior_log_prob(made: nn.Module) -> Tensor:
+    return made.log_prob(rows_for(made, columns=2))
+
+
+def scores(made: Density) -> Tensor:
+    x = rows_for(made)
+    return torch.stack([made.log_prob(x, volume=v, across=a) for v in ("constant", "exact") for a in (False, True)])
+
+
+def energies(made: DAGMM) -> Tensor:
+    return made.log_prob(rows_for(made))
+
+
+def rows_through(made: nn.Module) -> Tensor:
+    return made(rows_for(made))
+
+
+def fitted(prior: EstimatedMixture) -> EstimatedMixture:
+    prior.fit_statistics([torch.randn(100, prior.latents)])
+    return prior
+
+
+PRIORS: dict[str, Callable[[], nn.Module]] = {
+    "normal": lambda: Normal(2),
+    "mixture": lambda: Mixture(2, components=3),
+    "estimated mixture": lambda: fitted(EstimatedMixture(2, components=3, hidden=(7, 5), dropout=0.2, floor=0.01)),
+    "factorized": lambda: Factorized(2, filters=(3, 2), initial_scale=4.0),
+}
+MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]] = {
+    "dense": (lambda: Dense([4, 8, 2], nn.ReLU, dropout=0.3), rows_through),
+    "residual": (lambda: Residual(4, 2, hidden=[5], activation=nn.GELU), rows_through),
+    "scaling": (lambda: Scaling.min_max(torch.randn(50, 4)), rows_through),
+    **{f"{name} prior": (make, prior_log_prob) for name, make in PRIORS.items()},
+    **{f"model with {name} prior": (lambda make=make: model(make()), rate) for name, make in PRIORS.items()},
+    **{f"density with {name} prior": (lambda make=make: density(make()), scores) for name, make in PRIORS.items()},
+    "model in uniform noise": (lambda: model(Normal(2), noise=Uniform(0.3)), terms),
+    "model with its own weights": (
+        lambda: model(Normal(2), isometry_weight=3.0, reconstruction_weight=7.0, noisy_rate=False),
+        terms,
+    ),
+    "model of log d": (lambda: model(Normal(2), penalty=Log(floor=0.03)), terms),
+    "model of cross entropy": (lambda: model(Normal(2), distortion=CrossEntropy(margin=0.01)), terms),
+    "model by autodiff": (lambda: model(Normal(2), distortion=Autodiff(CrossEntropy())), terms),
+    "DAGMM": (lambda: DAGMM(model(Normal(2)).autoencoder, fitted(EstimatedMixture(4, 2))), energies),
+}
+each_model = pytest.mark.parametrize(("make", "outputs"), MODELS.values(), ids=MODELS)
+
+
+@each_model
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_loaded_models_give_the_same_to_the_last_bit(tmp_path: Path, make, outputs, dtype: torch.dtype) -> None:
+    made = make().to(dtype).eval()
+    save(made, tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    assert type(loaded) is type(made)
+    assert not loaded.training
+    expected, found = outputs(made), outputs(loaded)
+    assert found.dtype == expected.dtype
+    assert torch.equal(found, expected)
+
+
+@each_model
+def test_saving_what_was_loaded_writes_the_same_files(tmp_path: Path, make, outputs) -> None:
+    save(make(), tmp_path / "first")
+    save(load(tmp_path / "first"), tmp_path / "second")
+    first, second = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in ("first", "second"))
+    assert first == second
+
+
+def test_a_loaded_model_can_be_trained_on(tmp_path: Path) -> None:
+    save(model(Mixture(2, 2)), tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    loaded(torch.randn(20, 4)).total.mean().backward()
+    assert all(p.requires_grad and p.grad is not None for p in loaded.parameters())
+
+
+def test_a_model_in_training_stays_in_training(tmp_path: Path) -> None:
+    made = model(Normal(2)).train()
+    save(made, tmp_path / "model")
+    assert made.training
+
+
+def test_numbers_of_numpy_are_saved_as_numbers(tmp_path: Path) -> None:
+    made = model(Normal(np.int64(2)), noise=Gaussian(np.float32(0.25)), reconstruction_weight=np.float64(7))
+    save(made, tmp_path / "model")
+    assert torch.equal(terms(load(tmp_path / "model")), terms(made))
+
+
+# Classes of one's own
+
+
+def test_classes_of_ones_own_are_made_if_they_are_passed(tmp_path: Path) -> None:
+    made = Doubled(Dense([4, 2]))
+    save(made, tmp_path / "model")
+    assert torch.equal(rows_through(load(tmp_path / "model", classes=[Doubled])), rows_through(made))
+    distortion = model(Normal(2), distortion=Autodiff(Exponential(rate=0.5)))
+    save(distortion, tmp_path / "distortion")
+    assert torch.equal(terms(load(tmp_path / "distortion", classes=[Exponential])), terms(distortion))
+
+
+def test_classes_of_ones_own_are_not_made_otherwise(tmp_path: Path) -> None:
+    save(Doubled(Dense([4, 2])), tmp_path / "model")
+    with pytest.raises(InputError, match=r"test_storage:Doubled.*classes="):
+        load(tmp_path / "model")
+
+
+class Forgetful(nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+
+
+class Table(nn.Module):
+    def __init__(self, words: object) -> None:
+        super().__init__()
+        self.words = words
+
+
+UNSAVEABLE = {
+    "a function": lambda: model(Normal(2), distortion=Autodiff(lambda x, y: (x - y).square().sum(1))),
+    "forgotten arguments": lambda: Forgetful(3),
+    "any number of arguments": lambda: nn.Sequential(nn.Linear(2, 2)),
+    "a mapping": lambda: Table({"a": 1}),
+    "a set": lambda: Table({1, 2}),
+    "a tensor": lambda: Table(torch.ones(2)),
+    "bytes": lambda: Table(b"abc"),
+}
+
+
+@pytest.mark.parametrize("make", UNSAVEABLE.values(), ids=UNSAVEABLE)
+def test_what_cannot_be_described_is_refused_and_leaves_no_trace(tmp_path: Path, make) -> None:
+    with pytest.raises(InputError, match="Expected parts"):
+        save(make(), tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Places
+
+
+def test_a_model_takes_the_place_of_a_model(tmp_path: Path) -> None:
+    first, second = Mixture(2, 3), Mixture(2, 5)
+    for made in (first, second):
+        save(made, tmp_path / "model")
+    assert torch.equal(prior_log_prob(load(tmp_path / "model")), prior_log_prob(second))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_folders_on_the_way_are_made(tmp_path: Path) -> None:
+    save(Normal(2), tmp_path / "a" / "b" / "model")
+    assert isinstance(load(str(tmp_path / "a" / "b" / "model")), Normal)
+
+
+def test_an_empty_folder_is_used(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    save(Normal(2), tmp_path / "model")
+    assert isinstance(load(tmp_path / "model"), Normal)
+
+
+HELD = {
+    "notes": {"notes.txt": "mine"},
+    "a model of another program": {"model.json": '{"format": "layers-model"}', "weights.bin": "mine"},
+    "a structure of another program": {"model.json": '{"format": "layers-model"}'},
+    "a model and notes": {"notes.txt": "mine"},
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_what_a_folder_holds_is_never_lost(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "model"
+    if name.startswith("a model and"):
+        save(Normal(2), folder)
+    folder.mkdir(exist_ok=True)
+    for file, text in HELD[name].items():
+        (folder / file).write_text(text)
+    with pytest.raises(InputError, match="something else"):
+        save(Normal(2), folder)
+    assert {file: (folder / file).read_text() for file in HELD[name]} == HELD[name]
+
+
+def test_a_damaged_model_can_be_saved_again(tmp_path: Path) -> None:
+    save(Normal(2), tmp_path / "model")
+    for damaged in ("model.json", "model.safetensors"):
+        (tmp_path / "model" / damaged).write_bytes(b"{")
+        save(Normal(2), tmp_path / "model")
+        assert isinstance(load(tmp_path / "model"), Normal)
+
+
+def test_a_file_in_the_way_is_never_lost(tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("mine")
+    for place in (tmp_path / "model", tmp_path / "model" / "inside"):
+        with pytest.raises(InputError):
+            save(Normal(2), place)
+    assert (tmp_path / "model").read_text() == "mine"
+
+
+def test_a_failed_save_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(Mixture(2, 3), tmp_path / "model")
+    before = prior_log_prob(load(tmp_path / "model"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("radogaga.storage.save_file", full)
+    with pytest.raises(InputError, match="No space left"):
+        save(Mixture(2, 5), tmp_path / "model")
+    assert torch.equal(prior_log_prob(load(tmp_path / "model")), before)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+# Foreign, damaged and hostile folders
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    save(model(Mixture(2, 3)), tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_folders_without_a_model_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for name in ("nowhere", "empty", "file"):
+        with pytest.raises(InputError, match=f"Expected .*{name}"):
+            load(tmp_path / name)
+
+
+def test_a_model_without_numbers_is_refused(saved: Path) -> None:
+    (saved / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"model\.safetensors"):
+        load(saved)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.999])
+def test_truncated_numbers_are_refused(saved: Path, share: float) -> None:
+    numbers = saved / "model.safetensors"
+    whole = numbers.read_bytes()
+    numbers.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(InputError, match="Expected a whole model"):
+        load(saved)
+
+
+def test_numbers_of_another_model_are_refused(saved: Path, tmp_path: Path) -> None:
+    save(model(Mixture(2, 4)), tmp_path / "other")
+    (tmp_path / "other" / "model.safetensors").replace(saved / "model.safetensors")
+    with pytest.raises(InputError, match="Expected a whole model"):
+        load(saved)
+
+
+@pytest.mark.parametrize("length", [2**62, 2**64 - 1])
+def test_numbers_that_lie_about_their_length_are_refused(saved: Path, length: int) -> None:
+    numbers = saved / "model.safetensors"
+    numbers.write_bytes(struct.pack("<Q", length) + numbers.read_bytes()[8:])
+    with pytest.raises(InputError, match="Expected a whole model"):
+        load(saved)
+
+
+DAMAGED = {
+    "nothing": "",
+    "half": '{"format": "radogaga model 1", "model": {',
+    "text": "a model",
+    "a number": "3",
+    "a list": "[]",
+    "no format": "{}",
+    "another format": '{"format": "layers-model", "model": {}}',
+    "a later format": '{"format": "radogaga model 999", "model": {}}',
+    "no model": '{"format": "radogaga model 1"}',
+    "a model of nothing": '{"format": "radogaga model 1", "model": null}',
+    "a model that is a number": '{"format": "radogaga model 1", "model": 3}',
+    "a model that is a list": '{"format": "radogaga model 1", "model": []}',
+    "an empty model": '{"format": "radogaga model 1", "model": {}}',
+    "a depth without end": "[" * 200_000,
+    "a model of depth without end": '{"format": "radogaga model 1", "model": ' + "[" * 5000 + "]" * 5000 + "}",
+    "an endless number": '{"format": "radogaga model 1", "model": ' + "9" * 10_000 + "}",
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_structures_are_refused(saved: Path, text: str) -> None:
+    (saved / "model.json").write_text(text)
+    with pytest.raises(InputError, match="Expected"):
+        load(saved)
+
+
+def test_a_structure_that_is_no_text_is_refused(saved: Path) -> None:
+    (saved / "model.json").write_bytes(b"\xff\xfe\x00{")
+    with pytest.raises(InputError, match="Expected"):
+        load(saved)
+
+
+def altered(folder: Path, **changes: object) -> None:
+    """Write other entries of a saved mixture's description over its own."""
+    save(Mixture(2, 3), folder)
+    path = folder / "model.json"
+    structure = json.loads(path.read_text())
+    structure["model"] |= changes
+    path.write_text(json.dumps(structure))
+
+
+FOREIGN = [
+    "os:system",
+    "posix:system",
+    "subprocess:Popen",
+    "builtins:eval",
+    "builtins:open",
+    "pathlib:Path",
+    "pathlib:PosixPath",
+    "shutil:rmtree",
+    "torch:load",
+    "torch.nn.modules.linear:Linear",
+    "torch.nn.modules.activation:torch",
+    "radogaga.storage:Path",
+    "radogaga.storage:save",
+    "radogaga.storage:os",
+    "radogaga.storage:os.system",
+    "radogaga.storage:shutil.rmtree",
+    "radogaga.storage:SafetensorError",
+    "radogaga.errors:InputError",
+    "radogaga.nothing:Mixture",
+    "radogaga.priors.mixture:Nothing",
+    "radogaga.priors.mixture:",
+    "radogaga.priors.mixture",
+    "radogaga..priors:Mixture",
+    "radogaga_of_others:Mixture",
+    "radogaga",
+    "",
+    ":",
+    "::",
+    ".radogaga:Mixture",
+    "no module:at all",
+    "unknown.module:Class",
+    "test_storage:Doubled",
+]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("arguments", [{}, {"latents": 2, "components": 3}, {"command": "true", "args": ["true"]}])
+def test_foreign_classes_are_not_made(tmp_path: Path, name: str, arguments: dict[str, object]) -> None:
+    altered(tmp_path / "model", **{"class": name, "arguments": arguments})
+    with pytest.raises(InputError, match="Expected"):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_foreign_types_are_not_handed_on(tmp_path: Path, name: str) -> None:
+    altered(tmp_path / "model", arguments={"latents": 2, "components": {"type": name}})
+    with pytest.raises(InputError, match="Expected"):
+        load(tmp_path / "model")
+
+
+class Trap:
+    sprung = False
+
+    def __init__(self, *_: object, **__: object) -> None:
+        Trap.sprung = True
+
+
+def spring(*_: object, **__: object) -> None:
+    Trap.sprung = True
+
+
+@pytest.mark.parametrize("module", ["radogaga.storage", "radogaga.priors.mixture", "torch.nn.modules.activation"])
+@pytest.mark.parametrize("trap", [Trap, spring])
+@pytest.mark.parametrize("arguments", [{}, {"latents": 2, "components": 3}])
+def test_what_a_module_only_imported_is_never_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, trap: object, arguments: dict[str, object]
+) -> None:
+    monkeypatch.setattr(Trap, "sprung", False)
+    monkeypatch.setattr(f"{module}.trap", trap, raising=False)
+    altered(tmp_path / "model", **{"class": f"{module}:trap", "arguments": arguments})
+    with pytest.raises(InputError, match="known classes"):
+        load(tmp_path / "model")
+    assert not Trap.sprung
+
+
+def test_functions_of_the_package_are_never_called(tmp_path: Path) -> None:
+    normal = {"class": "radogaga.priors.normal:Normal", "arguments": {"latents": 2}}
+    arguments = {"model": normal, "folder": str(tmp_path / "sprung")}
+    altered(tmp_path / "model", **{"class": "radogaga.storage:save", "arguments": arguments})
+    with pytest.raises(InputError, match="known classes"):
+        load(tmp_path / "model")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"class": "trap:Trap", "arguments": {}},
+        {"arguments": {"latents": {"class": "trap:Trap", "arguments": {}}, "components": 3}},
+        {"arguments": {"latents": {"type": "trap:Trap"}, "components": 3}},
+    ],
+)
+def test_modules_of_others_are_not_even_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, description: dict[str, object]
+) -> None:
+    (tmp_path / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass Trap: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    altered(tmp_path / "model", **description)
+    with pytest.raises(InputError, match="known classes"):
+        load(tmp_path / "model")
+    assert not (tmp_path / "sprung").exists()
+
+
+ALTERED = {
+    "a class that is no text": {"class": 3},
+    "a class that is a list": {"class": ["radogaga.priors.mixture:Mixture"]},
+    "a class of this package that is no module": {"class": "radogaga.noise:Gaussian", "arguments": {"std": 1.0}},
+    "an abstract class": {"class": "radogaga.distortion:Distortion", "arguments": {}},
+    "a protocol": {"class": "radogaga.noise:Noise", "arguments": {}},
+    "no arguments": {"arguments": {}},
+    "arguments that are a list": {"arguments": [2, 3]},
+    "arguments that are a number": {"arguments": 3},
+    "an argument too many": {"arguments": {"latents": 2, "components": 3, "more": 1}},
+    "a size that does not fit": {"arguments": {"latents": 3, "components": 3}},
+    "a size below zero": {"arguments": {"latents": -2, "components": 3}},
+    "a size that is a fraction": {"arguments": {"latents": 2.5, "components": 3}},
+    "a size that is text": {"arguments": {"latents": "2", "components": 3}},
+    "a size that is nothing": {"arguments": {"latents": None, "components": 3}},
+    "a size that is a list": {"arguments": {"latents": [], "components": 3}},
+    "no filters": {
+        "class": "radogaga.priors.factorized:Factorized",
+        "arguments": {"latents": 2, "filters": [0], "initial_scale": 1.0},
+    },
+    "a size beyond counting": {"arguments": {"latents": 2, "components": 10**30}},
+}
+
+
+@pytest.mark.parametrize("changes", ALTERED.values(), ids=ALTERED)
+def test_altered_descriptions_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    altered(tmp_path / "model", **changes)
+    with pytest.raises(InputError, match="Expected"):
+        load(tmp_path / "model")
