@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from radogaga import EstimatedMixture, Factorized, Mixture, Normal
+from radogaga import EstimatedMixture, Factorized, Kernel, Mixture, Normal
 from radogaga.priors.gaussians import MixtureStatistics, robust_cholesky
 
 
@@ -35,6 +35,8 @@ PRIORS: dict[str, Callable[[int], nn.Module]] = {
     "moved factorized": lambda n: moved(Factorized(n)),
     "narrow factorized": lambda n: moved(Factorized(n, filters=(2,), initial_scale=1.0)),
     "logistic factorized": lambda n: moved(Factorized(n, filters=())),
+    "kernel": lambda n: Kernel.fit_latents(torch.randn(60, n)),
+    "kernel of repeated latents": lambda n: Kernel.fit_latents(torch.randn(20, n).repeat(5, 1), most_centres=10),
 }
 each_prior = pytest.mark.parametrize("make", PRIORS.values(), ids=PRIORS)
 each_dimension = pytest.mark.parametrize("latents", [1, 2, 5])
@@ -345,3 +347,31 @@ def test_cholesky_lets_gradients_through_a_jitter() -> None:
     root = torch.randn(3, 2, requires_grad=True)
     robust_cholesky(root @ root.T).diagonal().log().sum().backward()
     assert torch.isfinite(root.grad).all()
+
+
+# Kernel
+
+
+def test_the_kernel_bandwidth_is_the_likeliest_by_leave_one_out():
+    z = torch.randn(80, 2, dtype=torch.float64)
+    chosen = Kernel.fit_latents(z).bandwidth.item()
+
+    def leave_one_out(bandwidth: float) -> float:
+        squares = torch.cdist(z, z).square().fill_diagonal_(math.inf)
+        return float((-0.5 * squares / bandwidth**2).logsumexp(1).mean() - 2 * math.log(bandwidth))
+
+    assert leave_one_out(chosen) >= max(leave_one_out(chosen * f) for f in (0.5, 0.9, 1.1, 2))
+
+
+def test_repeated_latents_weigh_as_often_as_they_come():
+    z = torch.tensor([[0.0], [4.0], [4.0], [4.0], [9.0]], dtype=torch.float64)
+    prior = Kernel.fit_latents(z)
+    weights = dict(zip(prior.points[:, 0].tolist(), prior.log_weights.exp().tolist(), strict=True))
+    assert weights == pytest.approx({0.0: 0.2, 4.0: 0.6, 9.0: 0.2})
+
+
+def test_fewer_centres_keep_the_weight_of_the_latents_around_them():
+    z = torch.cat([torch.randn(3000, 2), torch.randn(1000, 2) + 20])
+    prior = Kernel.fit_latents(z, most_centres=200)
+    right = prior.points[:, 0] > 10
+    assert prior.log_weights.exp()[right].sum().item() == pytest.approx(0.25, abs=1e-3)

@@ -20,6 +20,7 @@ from radogaga import (
     Factorized,
     Gaussian,
     InputError,
+    Kernel,
     Log,
     Mixture,
     Normal,
@@ -109,6 +110,7 @@ PRIORS: dict[str, Callable[[], nn.Module]] = {
     "mixture": lambda: Mixture(2, components=3),
     "estimated mixture": lambda: fitted(EstimatedMixture(2, components=3, hidden=(7, 5), dropout=0.2, floor=0.01)),
     "factorized": lambda: Factorized(2, filters=(3, 2), initial_scale=4.0),
+    "kernel": lambda: Kernel.fit_latents(torch.randn(30, 2)),
 }
 MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]] = {
     "dense": (lambda: Dense([4, 8, 2], nn.ReLU, dropout=0.3), rows_through),

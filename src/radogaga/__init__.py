@@ -9,7 +9,7 @@ from radogaga.isometry import Isometry, gram, measure_isometry
 from radogaga.networks import Autoencoder, Dense, Residual, start_as_pca
 from radogaga.noise import Gaussian, Noise, Uniform
 from radogaga.objective import Identity, Log, RateDistortion, Terms
-from radogaga.priors import EstimatedMixture, Factorized, Mixture, Normal, Prior
+from radogaga.priors import EstimatedMixture, Factorized, Kernel, Mixture, Normal, Prior
 from radogaga.scaling import Scaling
 from radogaga.storage import load, save
 from radogaga.training import fit, fit_with_mixture
@@ -30,6 +30,7 @@ __all__ = [
     "Identity",
     "InputError",
     "Isometry",
+    "Kernel",
     "Log",
     "Mixture",
     "Noise",
