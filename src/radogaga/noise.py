@@ -19,6 +19,9 @@ class Noise(Protocol):
     def __call__(self, z: Tensor) -> Tensor:
         """Return noise of z's shape, type and device."""
 
+    def scaled(self, factor: float) -> Noise:
+        """Return the same noise, so many times as wide."""
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -42,6 +45,10 @@ class Gaussian:
         """Return noise of z's shape, type and device."""
         return torch.randn_like(z) * self.std
 
+    def scaled(self, factor: float) -> Gaussian:
+        """Return the same noise, so many times as wide."""
+        return Gaussian(factor * self.std)
+
 
 @dataclass(frozen=True)
 class Uniform:
@@ -64,3 +71,7 @@ class Uniform:
     def __call__(self, z: Tensor) -> Tensor:
         """Return noise of z's shape, type and device."""
         return (torch.rand_like(z) - 0.5) * self.width
+
+    def scaled(self, factor: float) -> Uniform:
+        """Return the same noise, so many times as wide."""
+        return Uniform(factor * self.width)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -124,6 +125,7 @@ def fit_with_mixture(
     *,
     steps: int = 5000,
     warm_up: float = 0.25,
+    coarsening: float = 1.0,
     learning_rate: float = 2e-3,
     seed: int = 0,
     refit: bool = True,
@@ -146,6 +148,9 @@ def fit_with_mixture(
         Steps in all.
     warm_up : float
         Share of the steps with the standard normal.
+    coarsening : float
+        How many times as coarse the resolution is in those steps: wide noise unfolds a curved manifold where fine
+        noise would leave it folded, since it feels how far apart two sheets are.
     refit : bool
         Whether to fit the mixture once more at the end.
     learning_rate, seed, options
@@ -161,16 +166,27 @@ def fit_with_mixture(
     if checkpoint := options.get("checkpoint"):
         # The two stretches train different parameters, so each keeps a file of its own.
         warm_up_options["checkpoint"] = f"{checkpoint}.warm-up"
-    try:
-        model.prior = Normal(prior.latents)
+    with _warming_up(model, prior, coarsening):
         fit(model, rows, steps=first, seed=seed, **warm_up_options)
-    finally:
-        model.prior = prior
     prior.fit_em(encode(model, rows), seed=seed)
     history = fit(model, rows, steps=steps - first, seed=seed + 1, **options)
     if refit:
         prior.fit_em(encode(model, rows), seed=seed, restarts=3)
     return history
+
+
+@contextmanager
+def _warming_up(model: RateDistortion, prior: Mixture | EstimatedMixture, coarsening: float) -> Iterator[None]:
+    """Give a model the standard normal and a coarser resolution for a while."""
+    settings = model.noise, model.isometry_weight, model.reconstruction_weight
+    model.prior, model.noise = Normal(prior.latents), model.noise.scaled(coarsening)
+    model.isometry_weight /= coarsening**2
+    model.reconstruction_weight /= coarsening**2
+    try:
+        yield
+    finally:
+        model.prior = prior
+        model.noise, model.isometry_weight, model.reconstruction_weight = settings
 
 
 @torch.no_grad()
