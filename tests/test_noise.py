@@ -47,3 +47,12 @@ def test_noise_keeps_shape_and_precision(noise: Noise, dtype: torch.dtype) -> No
 def test_noise_follows_its_law(noise: Noise, law: stats.rv_continuous) -> None:
     draws = noise(torch.zeros(20_000, dtype=torch.float64)).numpy()
     assert stats.kstest(draws, law.cdf).pvalue > 1e-3
+
+
+@each_noise
+def test_a_noise_so_many_times_as_wide_has_the_square_of_that_in_variance(noise: Noise) -> None:
+    assert noise.scaled(3.0).variance == pytest.approx(9 * noise.variance)
+    torch.manual_seed(3)
+    narrow = noise(torch.zeros(4, 2))
+    torch.manual_seed(3)
+    torch.testing.assert_close(noise.scaled(3.0)(torch.zeros(4, 2)), 3 * narrow)

@@ -246,9 +246,23 @@ def test_resumed_training_with_a_mixture_equals_one_that_never_stopped(
 def test_a_model_keeps_its_mixture_if_training_stops(make_model, rows: Tensor, prior) -> None:
     model = made(make_model, prior)
     mixture = model.prior
+    settings = model.noise, model.isometry_weight, model.reconstruction_weight
     with pytest.raises(Interrupted):
-        fit_with_mixture(model, rows, steps=40, log_every=10, progress=InterruptAfter(1))
+        fit_with_mixture(model, rows, steps=40, log_every=10, coarsening=4.0, progress=InterruptAfter(1))
     assert model.prior is mixture
+    assert (model.noise, model.isometry_weight, model.reconstruction_weight) == settings
+
+
+@each_mixture
+def test_the_warm_up_is_as_coarse_as_asked_for_and_isometric_to_the_same_scale(make_model, rows, prior) -> None:
+    model = made(make_model, prior)
+    fine, constant, seen = model.noise.variance, model.constant, []
+
+    def look(steps: int) -> None:
+        seen.append((model.noise.variance / fine, model.constant / constant))
+
+    fit_with_mixture(model, rows, steps=20, warm_up=0.5, log_every=10, coarsening=4.0, progress=look)
+    assert seen == [pytest.approx((16, 1)), pytest.approx((1, 1))]
 
 
 def test_a_checkpoint_of_something_else_is_refused(make_model, rows: Tensor, tmp_path: Path) -> None:
