@@ -6,7 +6,7 @@ from radogaga import plotting, report
 
 def test_a_page_escapes_what_it_is_given_and_needs_nothing_beside_it():
     figure = Figure()
-    plotting.seed_spread(figure.subplots(), {"a": [0.5, np.nan], "b": []}, label="r", target=0.4)
+    plotting.seed_spread(figure.subplots(), {"a": [0.5, np.nan], "b": []}, label="r", scale="log")
     parts = [
         report.heading("<h>"),
         report.paragraph("a < b"),
@@ -15,7 +15,7 @@ def test_a_page_escapes_what_it_is_given_and_needs_nothing_beside_it():
         report.preformatted("$ command"),
     ]
     page = report.page("<title>", parts)
-    assert "<td>&lt;td&gt;</td>" in page
+    assert ">&lt;td&gt;</td>" in page
     assert "a &lt; b" in page
     assert 'src="http' not in page
     assert "data:image/png;base64," in page

@@ -34,7 +34,7 @@ def density_scatter(
     axes.tick_params(labelsize=7)
 
 
-def seed_spread(axes: Axes, values: Mapping[str, Sequence[float]], *, label: str, target: float | None = None) -> None:
+def seed_spread(axes: Axes, values: Mapping[str, Sequence[float]], *, label: str, scale: str = "linear") -> None:
     """Draw each method's figure as one dot a seed, with its median as a bar.
 
     Parameters
@@ -45,16 +45,17 @@ def seed_spread(axes: Axes, values: Mapping[str, Sequence[float]], *, label: str
         A method's name to its figures.
     label : str
         What the figures are.
-    target : float, optional
-        A line to reach.
+    scale : str
+        matplotlib's scale of the figures' axis.
     """
     for place, figures in enumerate(values.values()):
         finite = [figure for figure in figures if np.isfinite(figure)]
         axes.scatter(finite, [place] * len(finite), s=14, alpha=0.6, color=SOFT, linewidths=0)
         if finite:
             axes.plot([np.median(finite)] * 2, [place - 0.3, place + 0.3], color=INK, linewidth=2)
-    if target is not None:
-        axes.axvline(target, color=ACCENT, linewidth=1)
+    axes.set_xscale(scale)
+    axes.grid(axis="x", color="#e3e8ed", linewidth=0.6)
+    axes.set_axisbelow(True)
     axes.set_yticks(range(len(values)), list(values), fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(label, fontsize=8)

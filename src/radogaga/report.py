@@ -18,7 +18,7 @@ h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-t
 p { max-width: 50rem; } .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .85rem; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { background: var(--soft); } td:first-child, th:first-child { text-align: left; }
+th { background: var(--soft); } td.word, th.word { text-align: left; }
 tr.group td { border-top: 2px solid var(--ink); }
 figure { margin: 1rem 0; } img { max-width: 100%; background: #fff; border-radius: 4px; }
 figcaption { font-size: .85rem; opacity: .85; max-width: 50rem; }
@@ -41,13 +41,17 @@ def preformatted(text: str) -> str:
     return f"<pre>{escape(text)}</pre>"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, group_starts: Sequence[int] = ()) -> str:
-    """Return a table; rows whose indices are in `group_starts` have a line above them."""
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1, group_starts: Sequence[int] = ()
+) -> str:
+    """Return a table; the first `words` columns are text, rows in `group_starts` have a line above them."""
+    kinds = [' class="word"' if i < words else "" for i in range(len(columns))]
+    head = "".join(f"<th{kind}>{escape(column)}</th>" for kind, column in zip(kinds, columns, strict=True))
     body = []
     for index, row in enumerate(rows):
-        kind = ' class="group"' if index in group_starts else ""
-        body.append(f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
+        group = ' class="group"' if index in group_starts else ""
+        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        body.append(f"<tr{group}>{cells}</tr>")
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 
 

@@ -44,7 +44,9 @@ Method = Callable[[Tensor, int, int], Trained]
 def untrained(x: Tensor, seed: int, steps: int) -> Trained:
     """Return the published networks as they start, with a mixture on whatever their latents are."""
     del steps
-    return _refitted(_published(x, seed), x, seed)
+    model = _published(x, seed)
+    model.noisy_rate = False  # nothing was trained under noise, so nothing is predicted of it
+    return _refitted(model, x, seed)
 
 
 def dagmm(x: Tensor, seed: int, steps: int) -> Trained:
@@ -112,6 +114,7 @@ def pca(x: Tensor, seed: int, *, dimensions: int, components: int) -> RateDistor
     """Return PCA with a mixture on its components, as the linear special case of the method: exactly isometric."""
     model = _residual(x, seed, dimensions, prior := Mixture(dimensions, components))
     prior.fit_em(encode(model, x), seed=seed)
+    model.noisy_rate = False
     return model.eval()
 
 
