@@ -21,6 +21,7 @@ from radogaga import (
     cli,
     start_as_pca,
 )
+from radogaga.experiments import density
 
 
 class Result(NamedTuple):
@@ -161,6 +162,18 @@ def test_a_run_writes_its_result_and_goes_on_where_it_stopped(program, tmp_path)
     assert refused(program(*command, "--quick"), "other ones")
 
 
+def test_an_interrupted_table_says_that_it_goes_on(program, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(density.METHODS, "untrained", interrupt)
+    result = program(
+        "reproduce", "density", "--sources", "rolled", "--methods", "untrained", "--jobs", 1, "--out", tmp_path
+    )
+    assert result.returncode == 130
+    assert "goes on from here" in result.stdout
+
+
 @pytest.fixture
 def saved_model(tmp_path):
     x = torch.randn(50, 4)
@@ -170,11 +183,10 @@ def saved_model(tmp_path):
     return tmp_path / "model"
 
 
-def test_inspect_says_what_a_model_is(program, saved_model):
+def test_inspect_names_every_part_and_its_settings(program, saved_model):
     result = program("inspect", saved_model)
     assert result.returncode == 0
-    assert "Density" in result.stdout
-    assert "SquaredError" in result.stdout or "RateDistortion" in result.stdout
+    assert all(word in result.stdout for word in ("Density", "RateDistortion", "std: 0.1", "SquaredError", "SiLU"))
 
 
 def test_a_truncated_model_is_refused(program, saved_model):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
 
 from radogaga.errors import InputError
 from radogaga.version import __version__
@@ -117,15 +119,26 @@ def data_fetch(
 def inspect(
     model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
 ) -> None:
-    """Say what a saved model is made of."""
+    """Say what a saved model is made of: its parts, their settings, how many parameters."""
     from radogaga.storage import load, read_structure
 
     structure = read_structure(model)
-    loaded = load(model)
-    parameters = sum(parameter.numel() for parameter in loaded.parameters())
-    console = Console()
-    console.print(f"{type(loaded).__name__}, saved by radogaga {structure['radogaga']}, {parameters:,} parameters")
-    console.print(str(loaded), markup=False, highlight=False)
+    parameters = sum(parameter.numel() for parameter in load(model).parameters())
+    tree = Tree(f"{model}: saved by radogaga {structure['radogaga']}, {parameters:,} parameters")
+    _grow(tree, "model", structure["model"])
+    Console().print(tree, markup=False, highlight=False, soft_wrap=True)
+
+
+def _grow(tree: Tree, name: str, description: Any) -> None:
+    """Add a part of ``model.json``, and the parts that it is made of, to a tree."""
+    if not isinstance(description, dict):
+        tree.add(Text(f"{name}: {description}"))
+    elif "type" in description:
+        tree.add(Text(f"{name}: {description['type'].partition(':')[2]}"))
+    else:
+        branch = tree.add(Text(f"{name}: {description['class'].partition(':')[2]}"))
+        for argument, value in description["arguments"].items():
+            _grow(branch, argument, value)
 
 
 def _toy_path(data: Path) -> Path:
@@ -153,6 +166,3 @@ def main() -> None:
     except InputError as error:
         Console(stderr=True).print(f"radogaga: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("radogaga: stopped. The same command goes on from here.", markup=False)
-        sys.exit(130)

@@ -29,4 +29,8 @@ def run_with_progress(runs: Sequence[Run], out: Path, *, jobs: int, console: Con
             progress.console.print(f"  {run.name}: {row['seconds']:.0f} s", highlight=False)
             progress.advance(task)
 
-        return run_all(runs, out, jobs=jobs, done=done)
+        try:
+            return run_all(runs, out, jobs=jobs, done=done)
+        except KeyboardInterrupt:
+            progress.console.print("Stopped. The same command goes on from here.")
+            raise
