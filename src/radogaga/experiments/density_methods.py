@@ -102,8 +102,9 @@ def radogaga_factorized(x: Tensor, seed: int, steps: int) -> Trained:
 def default(x: Tensor, seed: int, steps: int) -> Trained:
     """Train the recommended settings: a start as PCA, from coarse to fine, a rich mixture, then the likeliest one."""
     model = _residual(x, seed, LATENTS, Mixture(LATENTS, 20))
+    unfolding = {"warm_up": 0.4, "coarsening": 5.0}
     fit_with_mixture(
-        model, x, steps=steps, coarsening=5.0, learning_rate=5e-3, schedule="one-cycle", seed=seed, refit=False
+        model, x, steps=steps, learning_rate=5e-3, schedule="one-cycle", seed=seed, refit=False, **unfolding
     )
     before = model.prior
     model.prior = Mixture.by_likelihood(encode(model, x), seed=seed)

@@ -88,23 +88,31 @@ class Mixture(Prior):
     ) -> Mixture:
         """Return the EM mixture on latents ``(n, N)`` with as many components as a held-out fifth finds likeliest.
 
-        Every fit is the best of five starts: a poor local optimum costs more than a wrong number of components.
+        Each candidate is the best of five starts, and the chosen one goes on from where it was on all latents: a poor
+        local optimum costs more than a wrong number of components.
         """
         order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed)).to(z.device)
         share = max(len(z) // 5, 1)
         held_out, rest = z[order[:share]], z[order[share:]]
-        candidates = [k for k in candidates if k < len(rest)]
 
-        def held_out_likelihood(components: int) -> float:
+        def fitted(components: int) -> Mixture:
             mixture = cls(z.shape[1], components).to(z)
             mixture.fit_em(rest, seed=seed, restarts=5)
-            with torch.no_grad():
-                return float(mixture.log_prob(held_out).mean())
+            return mixture
 
-        with torch.random.fork_rng(devices=[]):
-            chosen = cls(z.shape[1], max(candidates, key=held_out_likelihood)).to(z)
-        chosen.fit_em(z, seed=seed, restarts=5)
+        # The fits are EM's alone: what a new mixture draws for its means must not move the caller's random state.
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            mixtures = [fitted(components) for components in candidates if components < len(rest)]
+            chosen = max(mixtures, key=lambda mixture: float(mixture.log_prob(held_out).mean()))
+            chosen.continue_em(z)
         return chosen
+
+    def continue_em(self, z: Tensor) -> None:
+        """Set the mixture to what expectation maximisation makes of it on latents ``(n, N)``."""
+        factors = self.precision_factors().detach().double()
+        weights = self.logits.detach().double().softmax(0)
+        start = (weights / weights.sum(), self.means.detach().double(), factors @ factors.mT)
+        self.set_parameters(*em(z, self.components, start=start))
 
     def fit_em(self, z: Tensor, *, seed: int = 0, restarts: int = 1) -> None:
         """Set the mixture to expectation maximisation's on latents ``(n, N)``."""
@@ -230,12 +238,25 @@ class EstimatedMixture(Prior):
         self.train(was_training)
 
 
-def em(z: Tensor, components: int, *, seed: int = 0, restarts: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """Return weights, means and covariances of scikit-learn's mixture on latents ``(n, N)``, k-means start."""
+def em(
+    z: Tensor,
+    components: int,
+    *,
+    seed: int = 0,
+    restarts: int = 1,
+    start: tuple[Tensor, Tensor, Tensor] | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return weights, means and covariances of scikit-learn's mixture on latents ``(n, N)``.
+
+    It starts from k-means, the best of some restarts, or from given weights, means and precisions.
+    """
     rows = z.detach().cpu().double()
     # reg_covar is absolute in scikit-learn: tie it to the latents' own scale.
     floor = 1e-6 * float(rows.var(0, correction=0).mean().clamp_min(1e-12))
     mixture = GaussianMixture(components, reg_covar=floor, n_init=restarts, random_state=seed, max_iter=500)
+    if start:
+        weights, means, precisions = (a.cpu().numpy() for a in start)
+        mixture.set_params(weights_init=weights, means_init=means, precisions_init=precisions)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(rows.numpy())
