@@ -13,6 +13,7 @@ from radogaga import (
     EstimatedMixture,
     Factorized,
     Gaussian,
+    InputError,
     Mixture,
     Normal,
     RateDistortion,
@@ -251,3 +252,21 @@ def test_trained_density_of_an_arc_integrates_to_about_one() -> None:
     for volume in VOLUMES:
         total = integral_over_the_plane(density, x.mean(0), torch.full((2,), 3.5), points=800, volume=volume)
         assert total == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("rows", "word"),
+    [
+        (torch.zeros(3, 1), "got 1"),
+        (torch.zeros(3, 5), "got 5"),
+        (torch.full((3, 4), torch.nan), "nan in row 0, column 0"),
+        ([["a", "b", "c", "d"]], "Encode text"),
+        (torch.zeros(4), "rows and columns"),
+    ],
+    ids=["a column", "too many columns", "nan", "text", "a vector"],
+)
+def test_rows_that_cannot_be_scored_are_refused(rows, word: str) -> None:
+    autoencoder = Autoencoder(Residual(4, 2), Residual(2, 4), 2, Scaling(4))
+    density = Density(RateDistortion(autoencoder, Normal(2), SquaredError(), Gaussian(0.1)), features=4)
+    with pytest.raises(InputError, match=word):
+        density.log_prob(rows)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from radogaga.errors import as_rows
 from radogaga.isometry import gram, jacobian
 from radogaga.objective import RateDistortion
 from radogaga.priors.gaussians import robust_cholesky
@@ -68,10 +70,17 @@ class Density(nn.Module):
 
     @torch.no_grad()
     def log_prob(
-        self, x: Tensor, *, volume: Volume = "constant", across: bool = False, batch_size: int = 4096
+        self, x: ArrayLike | Tensor, *, volume: Volume = "constant", across: bool = False, batch_size: int = 4096
     ) -> Tensor:
-        """Return the log density of raw rows in nats, ``(n, M) -> (n,)``; higher is more normal."""
-        return torch.cat([self._log_prob(part, volume, across) for part in x.split(batch_size)])
+        """Return the log density of raw rows in nats, ``(n, M) -> (n,)``; higher is more normal.
+
+        Raises
+        ------
+        InputError
+            If the rows are not finite numbers in as many columns as the model was made for.
+        """
+        rows = as_rows(x, columns=self.features).to(self.residual_variance.device)
+        return torch.cat([self._log_prob(part, volume, across) for part in rows.split(batch_size)])
 
     @torch.no_grad()
     def sample(self, n: int, *, across: bool = False) -> Tensor:
