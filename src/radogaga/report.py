@@ -13,7 +13,7 @@ _STYLE = """
 :root { color-scheme: light dark; --ink: #22313f; --paper: #ffffff; --line: #d5dce3; --soft: #f4f6f8; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6ebf0; --paper: #171d23; --line: #39434d; --soft: #212a33; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-       max-width: 72rem; margin: 2rem auto; padding: 0 1.2rem; }
+       max-width: 92rem; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 p { max-width: 50rem; } .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .85rem; }
