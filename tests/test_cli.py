@@ -115,6 +115,13 @@ def test_text_in_a_table_is_refused(program, tmp_path):
     assert refused(program("reproduce", "density", "--data", data, "--out", tmp_path / "out"), "Expected numbers")
 
 
+@pytest.mark.parametrize("content", [b"", b"1,2\n1,2,3\n", bytes(range(256))], ids=["empty", "ragged", "binary"])
+def test_a_file_that_is_no_table_is_refused(program, tmp_path, content):
+    (tmp_path / "toy.csv").write_bytes(content)
+    result = program("reproduce", "density", "--data", tmp_path / "toy.csv", "--out", tmp_path / "out")
+    assert refused(result, "Expected", "--data")
+
+
 def test_a_missing_path_is_refused(program, tmp_path):
     missing_file = tmp_path / "none.csv"
     assert refused(program("reproduce", "density", "--data", missing_file, "--out", tmp_path / "out"), "no such file")

@@ -105,7 +105,8 @@ def read_toy(path: str | Path) -> Toy:
     except FileNotFoundError:
         raise InputError(f"Expected the toy data at {path}; there is no such file. Check --data.") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"Expected a CSV file of numbers at {path}; {error}. Check --data.") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"Expected a CSV file of numbers at {path}; {reason} Check --data.") from None
     if table.shape[1] != FEATURES + 2:
         raise InputError(
             f"Expected {FEATURES + 2} columns in {path} (16 features, density, component; no header); "

@@ -21,6 +21,7 @@ from radogaga.experiments import density_methods as methods
 from radogaga.experiments.runs import Row, Run
 from radogaga.isometry import measure_isometry
 from radogaga.objective import RateDistortion
+from radogaga.version import __version__
 
 SOURCES = {"flat": flat, "rolled": rolled, "warped": warped}
 METHODS: dict[str, methods.Method] = {
@@ -78,7 +79,13 @@ class Config:
     def fixed(self) -> dict[str, Any]:
         """Return the settings that rows in one folder have to share; which rows there are may grow."""
         found = self.data and hashlib.sha256(Path(self.data).read_bytes()).hexdigest()
-        return {"experiment": "density", "steps": self.steps, "rows": ROWS, "toy_sha256": found}
+        return {
+            "experiment": "density",
+            "radogaga": __version__,
+            "steps": self.steps,
+            "rows": ROWS,
+            "toy_sha256": found,
+        }
 
 
 def plan(config: Config) -> list[Run]:
