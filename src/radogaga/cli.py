@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,18 +57,18 @@ def reproduce_density(
     sources: Annotated[str, typer.Option(help="Which data, by commas.")] = "flat,rolled,warped",
     methods: Annotated[str | None, typer.Option(help="Which rows of the table, by commas; default: all.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A fifth of the training steps.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side; default: the number of cores.")] = os.cpu_count()
-    or 1,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs side by side; default: the number of cores.")] = None,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, ...")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Experiment 5.2: estimated against true densities on three toy sources, every method, as a report."""
+    from radogaga.datasets import toy_path
     from radogaga.datasets.fetch import find
     from radogaga.experiments import density, density_report
     from radogaga.experiments.runs import claim_folder, write_result
     from radogaga.progress import run_with_progress
 
-    path = _toy_path(data) if data else find("toy")
+    path = toy_path(data) if data else find("toy")
     config = density.Config(
         data=str(path) if path else None,
         seeds=seeds or (1 if quick else 5),
@@ -139,13 +138,6 @@ def _grow(tree: Tree, name: str, description: Any) -> None:
         branch = tree.add(Text(f"{name}: {description['class'].partition(':')[2]}"))
         for argument, value in description["arguments"].items():
             _grow(branch, argument, value)
-
-
-def _toy_path(data: Path) -> Path:
-    path = data / "toy" / "toy.csv" if data.is_dir() else data
-    if not path.is_file():
-        raise InputError(f"Expected the toy data at {path}; there is no such file. Check --data.")
-    return path
 
 
 def _usable_device(name: str) -> str:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from radogaga.experiments.runs import Row, Run, run_all
 
 
-def run_with_progress(runs: Sequence[Run], out: Path, *, jobs: int, console: Console) -> list[Row]:
+def run_with_progress(runs: Sequence[Run], out: Path, *, jobs: int | None, console: Console) -> list[Row]:
     """Run what is left of an experiment under a progress bar, one line for each run that ends."""
     columns = (
         TextColumn("{task.description}"),

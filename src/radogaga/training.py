@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -221,7 +222,7 @@ def _random_devices(device: torch.device) -> list[int]:
 
 def _refuse_divergence(history: History) -> None:
     last = (history.rate[-1], history.reconstruction[-1], history.isometry[-1])
-    if not all(map(torch.isfinite, map(torch.tensor, last))):
+    if not all(map(math.isfinite, last)):
         raise InputError(
             f"Expected finite losses; got rate, reconstruction, isometry = {last} by step {history.step[-1]}. "
             "Lower the learning rate or scale the data."

@@ -17,6 +17,7 @@ from radogaga.datasets.toy import (
     read_toy,
     rolled,
     source_log_prob,
+    toy_path,
     warped,
 )
 
@@ -35,5 +36,6 @@ __all__ = [
     "read_toy",
     "rolled",
     "source_log_prob",
+    "toy_path",
     "warped",
 ]

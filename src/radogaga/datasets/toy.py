@@ -89,6 +89,21 @@ def source_log_prob(source: Tensor) -> Tensor:
     return log_prob.logsumexp(1) - math.log(len(MEANS))
 
 
+def toy_path(path: str | Path) -> Path:
+    """Return the toy file that a path means, the file itself or a data folder with ``toy/toy.csv`` in it.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    """
+    path = Path(path)
+    file = path / "toy" / "toy.csv" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"Expected the toy data at {file}; there is no such file. Check --data.")
+    return file
+
+
 def read_toy(path: str | Path) -> Toy:
     """Read the authors' ``toy.csv``: 16 features, the true density, the component; no header.
 
@@ -97,13 +112,9 @@ def read_toy(path: str | Path) -> Toy:
     InputError
         If the file is not there or is not such a table.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "toy" / "toy.csv"
+    path = toy_path(path)
     try:
         table = pd.read_csv(path, header=None)
-    except FileNotFoundError:
-        raise InputError(f"Expected the toy data at {path}; there is no such file. Check --data.") from None
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"Expected a CSV file of numbers at {path}; {reason} Check --data.") from None

@@ -20,7 +20,7 @@ from radogaga.training import encode, fit, fit_with_mixture
 FEATURES, LATENTS, COMPONENTS = 16, 3, 3
 PUBLISHED_ENCODER = [FEATURES, 64, 32, 16, LATENTS]
 PUBLISHED_DECODER = PUBLISHED_ENCODER[::-1]
-"""Layer widths of the paper's supplement, tanh between them, for DAGMM and RaDOGAGA alike."""
+"""Layer widths after the paper's supplement (not checked against its text), tanh between, for all alike."""
 
 PUBLISHED_RESOLUTION = 0.02
 """Noise of the rows with the published networks, in units of the data's root mean square radius."""
@@ -58,9 +58,9 @@ def dagmm(x: Tensor, seed: int, steps: int) -> Trained:
 
 
 def dagmm_helped(x: Tensor, seed: int, steps: int) -> Trained:
-    """Train DAGMM with the help that ours gets: scaling, learning rate, warm-up, EM at the start and at the end.
+    """Train DAGMM with the help that RaDOGAGA(d) gets: scaling, faster steps, warm-up, EM at both ends.
 
-    Its published weights let the energy collapse a latent here (r below .2), so these are light: 1e-4 and 1e-9.
+    With so fast steps its published weights let the energy collapse a latent, so these are light: 1e-4 and 1e-9.
     """
     model = _dagmm(x, seed, Scaling.root_mean_square(x))
     weights = 1e-4, 1e-9

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import sklearn
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 
 from radogaga.errors import InputError
 from radogaga.storage import write_text
@@ -63,7 +62,7 @@ def claim_folder(out: Path, config: dict[str, Any]) -> None:
     write_text(path, text)
 
 
-def run_all(runs: Sequence[Run], out: Path, *, jobs: int, done: Callable[[Run, Row], None]) -> list[Row]:
+def run_all(runs: Sequence[Run], out: Path, *, jobs: int | None, done: Callable[[Run, Row], None]) -> list[Row]:
     """Run what is not yet kept under ``out/runs``, several at a time, and return all rows in the order of the runs.
 
     Parameters
@@ -72,8 +71,9 @@ def run_all(runs: Sequence[Run], out: Path, *, jobs: int, done: Callable[[Run, R
         What to run.
     out : Path
         The experiment's folder.
-    jobs : int
-        Processes side by side, each on one thread: small networks gain nothing from more.
+    jobs : int, optional
+        Processes side by side, by default as many as there are cores to use; each has one thread, since small
+        networks gain nothing from more.
     done : callable
         Called with each run and its row as it ends, kept ones first.
     """
@@ -84,7 +84,8 @@ def run_all(runs: Sequence[Run], out: Path, *, jobs: int, done: Callable[[Run, R
             rows[run.name] = json.loads(path.read_text())
             done(run, rows[run.name])
     left = [run for run in runs if run.name not in rows]
-    for run, row in _finished(left, out, jobs):
+    work = (delayed(_run_and_keep)(run, out) for run in left)
+    for run, row in Parallel(n_jobs=jobs or cpu_count(), return_as="generator_unordered")(work):
         rows[run.name] = row
         done(run, row)
     return [rows[run.name] for run in runs]
@@ -114,14 +115,6 @@ def write_result(out: Path, experiment: str, config: dict[str, Any], rows: Seque
     """Write ``out/result.json``: the experiment's name, configuration, environment and rows."""
     result = {"experiment": experiment, "config": config, "environment": environment(), "rows": list(rows)}
     write_text(out / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
-
-
-def _finished(runs: Sequence[Run], out: Path, jobs: int) -> Iterator[tuple[Run, Row]]:
-    work = (delayed(_run_and_keep)(run, out) for run in runs)
-    with warnings.catch_warnings():
-        # joblib's workers are reused or not as memory allows; neither is the user's business.
-        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
-        yield from Parallel(n_jobs=min(jobs, max(len(runs), 1)), return_as="generator_unordered")(work)
 
 
 def _run_and_keep(run: Run, out: Path) -> tuple[Run, Row]:
