@@ -110,7 +110,7 @@ def circle_density(prior: nn.Module, **options) -> Density:
     autoencoder = Autoencoder(Angle(), Circle(), latents=1, scaling=Scaling(2))
     density = Density(RateDistortion(autoencoder, prior, SquaredError(), Gaussian(0.1), **options), features=2)
     with torch.no_grad():
-        density.residual_variance.fill_(0.3**2)
+        density.residuals.variance.fill_(0.3**2)
     return density
 
 
@@ -160,7 +160,7 @@ def test_calibration_is_the_mean_of_the_eigenvalues_left_out(rows: Tensor, laten
     density = linear_density(rows, Normal(latents), Scaling.root_mean_square, latents=latents)
     scaled = density.model.autoencoder.scaling(rows)
     eigenvalues = torch.linalg.eigvalsh(torch.cov(scaled.T, correction=0))
-    torch.testing.assert_close(density.residual_variance, eigenvalues[: 4 - latents].mean(), rtol=1e-3, atol=0)
+    torch.testing.assert_close(density.residuals.variance, eigenvalues[: 4 - latents].mean(), rtol=1e-3, atol=0)
 
 
 @each_prior

@@ -13,9 +13,10 @@ SCALINGS: dict[str, Choose] = {
     "standard": Scaling.standard,
     "min-max": Scaling.min_max,
     "global min-max": Scaling.global_min_max,
+    "asinh": Scaling.asinh,
 }
 LEARNED = {name: SCALINGS[name] for name in SCALINGS if name != "none"}
-PER_COLUMN = {name: SCALINGS[name] for name in ("standard", "min-max")}
+PER_COLUMN = {name: SCALINGS[name] for name in ("standard", "min-max", "asinh")}
 UNIFORM = {name: SCALINGS[name] for name in ("none", "root mean square", "global min-max")}
 each_scaling = pytest.mark.parametrize("choose", SCALINGS.values(), ids=SCALINGS)
 

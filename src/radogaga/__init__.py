@@ -10,6 +10,7 @@ from radogaga.networks import Autoencoder, Dense, Residual, start_as_pca
 from radogaga.noise import Gaussian, Noise, Uniform
 from radogaga.objective import Identity, Log, RateDistortion, Terms
 from radogaga.priors import EstimatedMixture, Factorized, Kernel, Mixture, Normal, Prior
+from radogaga.residuals import NormalResidual, StudentResidual
 from radogaga.scaling import Scaling
 from radogaga.storage import load, save
 from radogaga.training import fit, fit_with_mixture
@@ -35,11 +36,13 @@ __all__ = [
     "Mixture",
     "Noise",
     "Normal",
+    "NormalResidual",
     "Prior",
     "RateDistortion",
     "Residual",
     "Scaling",
     "SquaredError",
+    "StudentResidual",
     "Terms",
     "Uniform",
     "__version__",

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from radogaga.networks import Autoencoder
-from radogaga.objective import Terms
+from radogaga.objective import Terms, residual_features
 from radogaga.priors import EstimatedMixture
 from radogaga.priors.gaussians import mixture_log_prob, robust_cholesky
 from radogaga.storage import save
@@ -32,7 +31,7 @@ class DAGMM(nn.Module):
         l1.
     covariance_weight : float
         l2; .005 in the paper, 1e-4 in the widely used implementation.
-    residual_features : bool
+    with_residual : bool
         Whether the two features of the reconstruction are joined to the latents.
 
     References
@@ -45,7 +44,7 @@ class DAGMM(nn.Module):
     >>> from radogaga import DAGMM, Autoencoder, Dense, EstimatedMixture, Scaling, fit
     >>> x = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
     >>> autoencoder = Autoencoder(Dense([6, 2]), Dense([2, 6]), latents=2, scaling=Scaling.min_max(x))
-    >>> model = DAGMM(autoencoder, EstimatedMixture(latents=4, components=2), residual_features=True)
+    >>> model = DAGMM(autoencoder, EstimatedMixture(latents=4, components=2), with_residual=True)
     >>> history = fit(model, x, steps=10)
     >>> model.fit_statistics(x)
     >>> model.log_prob(x).shape
@@ -59,7 +58,7 @@ class DAGMM(nn.Module):
         *,
         energy_weight: float = 0.1,
         covariance_weight: float = 0.005,
-        residual_features: bool = True,
+        with_residual: bool = True,
     ) -> None:
         super().__init__()
         self.autoencoder = autoencoder
@@ -67,7 +66,7 @@ class DAGMM(nn.Module):
         self.prior = prior
         self.energy_weight = energy_weight
         self.covariance_weight = covariance_weight
-        self.residual_features = residual_features
+        self.with_residual = with_residual
 
     def forward(self, x: Tensor) -> Terms:
         """Return the terms of raw rows, the mixture's energy and penalty under ``rate``."""
@@ -104,8 +103,6 @@ class DAGMM(nn.Module):
         s = self.autoencoder.scaling(x)
         z = self.autoencoder.encode_scaled(s)
         reconstructed = self.autoencoder.decode_scaled(z)
-        if not self.residual_features:
-            return s, reconstructed, z
-        relative = (s - reconstructed).norm(dim=1) / s.norm(dim=1).clamp_min(1e-10)
-        cosine = functional.cosine_similarity(s, reconstructed, dim=1)
-        return s, reconstructed, torch.cat([z, relative[:, None], cosine[:, None]], 1)
+        if self.with_residual:
+            z = torch.cat([z, residual_features(s, reconstructed)], 1)
+        return s, reconstructed, z

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +53,53 @@ class Batches:
 
 
 @dataclass
+class Best:
+    """The parameters that had the least loss on rows that are not trained on; without such rows it does nothing.
+
+    Attributes
+    ----------
+    objective : torch.nn.Module
+        What is trained.
+    rows : Tensor or None
+        Raw rows, ``(n, M)``, to stop by.
+    patience : int
+        How many looks may be in vain.
+    loss, vain, state
+        The least loss so far, the looks since then, and the parameters then.
+    """
+
+    objective: nn.Module
+    rows: Tensor | None
+    patience: int
+    loss: float = math.inf
+    vain: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def waited_enough(self) -> bool:
+        """Whether as many looks as `patience` allows were in vain."""
+        return self.rows is not None and self.vain >= self.patience
+
+    @torch.no_grad()
+    def look(self) -> None:
+        """Take the loss on the rows, under the same noise each time, and keep the parameters if it is the least."""
+        if self.rows is None:
+            return
+        with torch.random.fork_rng(devices=[self.rows.device] if self.rows.is_cuda else []):
+            torch.manual_seed(0)
+            loss = float(torch.cat([self.objective(part).total for part in self.rows.split(8192)]).mean())
+        self.vain += 1
+        if loss < self.loss:
+            self.loss, self.vain = loss, 0
+            self.state = {name: value.clone() for name, value in self.objective.state_dict().items()}
+
+    def restore(self) -> None:
+        """Give the parameters with the least loss back to the objective."""
+        if self.state:
+            self.objective.load_state_dict(self.state)
+
+
+@dataclass
 class Checkpoint:
     """A training's state in one safetensors file: parameters, optimiser, schedule, rows to come, random state.
 
@@ -59,7 +107,7 @@ class Checkpoint:
     ----------
     path : Path
         The file.
-    objective, optimizer, scheduler, batches, history
+    objective, optimizer, scheduler, batches, history, best
         What `keep` writes and `restore` sets.
     """
 
@@ -69,10 +117,12 @@ class Checkpoint:
     scheduler: torch.optim.lr_scheduler.LRScheduler
     batches: Batches
     history: History
+    best: Best
 
     def keep(self, step: int) -> None:
         """Write the state after a step, beside the file first and then renamed onto it."""
         tensors = {f"model.{k}": v for k, v in self.objective.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.state.items()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
         tensors |= {"batches": self.batches.order, "random": torch.get_rng_state()}
@@ -84,6 +134,7 @@ class Checkpoint:
             "history": vars(self.history),
             "groups": groups,
             "scheduler": self.scheduler.state_dict(),
+            "best": [self.best.loss, self.best.vain],
         }
         beside = self.path.with_name(f".{self.path.name}.part")
         save_file({k: v.contiguous() for k, v in tensors.items()}, beside, {"about": json.dumps(about)})
@@ -124,6 +175,8 @@ class Checkpoint:
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])
         vars(self.history).update(about["history"])
+        self.best.loss, self.best.vain = about["best"]
+        self.best.state = _under("best.", tensors)
         return int(about["step"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Literal
 
@@ -10,10 +9,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from radogaga.errors import as_rows
+from radogaga.errors import InputError, as_rows
 from radogaga.isometry import gram, jacobian
 from radogaga.objective import RateDistortion
 from radogaga.priors.gaussians import robust_cholesky
+from radogaga.residuals import NormalResidual, Residuals
 from radogaga.storage import save
 
 Volume = Literal["constant", "exact"]
@@ -24,9 +24,9 @@ class Density(nn.Module):
 
     On the manifold, log p(x) = log P(z) + V with the volume factor V either the *constant* (N / 2) log(2 l2 s2) that
     isometry promises, or *exact*, -1/2 log det J' A J by Jacobian: a flat latent space cannot be isometric to an
-    intrinsically curved manifold, and there only the exact factor holds. With `across`, an isotropic normal density
-    of the residual x - x^ in the M - N directions off the manifold is added: a density on all of R^M, probabilistic
-    PCA with curves.
+    intrinsically curved manifold, and there only the exact factor holds. With `across`, a density of the residual
+    x - x^ in the M - N directions off the manifold is added, by default a normal one: a density on all of R^M,
+    probabilistic PCA with curves.
 
     Densities on the manifold are per unit of the distortion's own length; under squared error and a uniform scaling
     that is a length in the data, under any other scaling it is a length in scaled units.
@@ -37,6 +37,8 @@ class Density(nn.Module):
         A trained model.
     features : int
         Number of features, M.
+    residuals : NormalResidual or StudentResidual, optional
+        The law of the residual, for M - N directions; by default normal.
 
     Examples
     --------
@@ -52,21 +54,23 @@ class Density(nn.Module):
     (torch.Size([500]), torch.Size([500]))
     """
 
-    residual_variance: Tensor
-
-    def __init__(self, model: RateDistortion, features: int) -> None:
+    def __init__(self, model: RateDistortion, features: int, residuals: Residuals | None = None) -> None:
         super().__init__()
+        if model.with_residual:
+            raise InputError(
+                "Expected a model whose prior sees latents alone; got one that sees the residual too, which is no "
+                "density of the data. Use -model.rate(x) as its score."
+            )
         self.model = model
         self.features = features
-        self.register_buffer("residual_variance", torch.ones(()))
+        self.residuals = NormalResidual(features - model.autoencoder.latents) if residuals is None else residuals
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
-        """Set the residual's variance to its mean square over raw rows, for each direction off the manifold."""
+        """Fit the law of the residual to raw rows."""
         autoencoder = self.model.autoencoder
         s = autoencoder.scaling(x)
-        squares = (s - autoencoder.decode_scaled(autoencoder.encode_scaled(s))).square().sum(1).mean()
-        self.residual_variance.copy_((squares / max(self._codimension, 1)).clamp_min(1e-12))
+        self.residuals.fit(s - autoencoder.decode_scaled(autoencoder.encode_scaled(s)))
 
     @torch.no_grad()
     def log_prob(
@@ -79,7 +83,7 @@ class Density(nn.Module):
         InputError
             If the rows are not finite numbers in as many columns as the model was made for.
         """
-        rows = as_rows(x, columns=self.features).to(self.residual_variance.device)
+        rows = as_rows(x, columns=self.features).to(self.model.autoencoder.log_gain.device)
         return torch.cat([self._log_prob(part, volume, across) for part in rows.split(batch_size)])
 
     @torch.no_grad()
@@ -88,7 +92,7 @@ class Density(nn.Module):
         z = self.model.prior.sample(n)
         s = self.model.autoencoder.decode_scaled(z)
         if across:
-            noise = torch.randn_like(s) * self.residual_variance.sqrt()
+            noise = self.residuals.sample(s)
             # Along the manifold the latents have spread already: noise only in the directions across it.
             tangent = torch.linalg.qr(jacobian(self.model.autoencoder.decode_scaled, z)[1].permute(1, 2, 0)).Q
             s = s + noise - (tangent @ (tangent.mT @ noise[..., None]))[..., 0]
@@ -98,25 +102,17 @@ class Density(nn.Module):
         """Write the density with its model as a folder of safetensors and JSON."""
         save(self, folder)
 
-    @property
-    def _codimension(self) -> int:
-        return self.features - self.model.autoencoder.latents
-
     def _log_prob(self, x: Tensor, volume: Volume, across: bool) -> Tensor:
         autoencoder = self.model.autoencoder
         s = autoencoder.scaling(x)
         z = autoencoder.encode_scaled(s)
         log_density = self.model.prior.log_prob(z) + self._log_volume(z, volume)
         if across:
-            log_density = log_density + self._residual_log_prob(s - autoencoder.decode_scaled(z))
-            return log_density - autoencoder.scaling.factor.log().sum()
+            log_density = log_density + self.residuals.log_prob(s - autoencoder.decode_scaled(z))
+            return log_density + autoencoder.scaling.log_volume(x)
         if autoencoder.scaling.uniform:
             log_density = log_density - z.shape[1] * autoencoder.scaling.factor[0].log()
         return log_density
-
-    def _residual_log_prob(self, residual: Tensor) -> Tensor:
-        squares = residual.square().sum(1) / self.residual_variance
-        return -0.5 * (squares + self._codimension * (2 * math.pi * self.residual_variance).log())
 
     def _log_volume(self, z: Tensor, volume: Volume) -> Tensor:
         if volume == "constant":

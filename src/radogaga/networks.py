@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from radogaga.errors import InputError
 from radogaga.scaling import Scaling
+from radogaga.spectrum import principal_axes
 
 
 class Dense(nn.Sequential):
@@ -184,9 +185,8 @@ def start_as_pca(autoencoder: Autoencoder, x: Tensor) -> None:
         )
     with torch.no_grad():
         s = autoencoder.scaling(x)
-        centre = s.mean(0)
-        _, _, axes = torch.linalg.svd((s - centre).double(), full_matrices=False)
-        axes = axes[: autoencoder.latents].to(s.dtype)
+        centre, axes, _ = principal_axes(s)
+        axes = axes[: autoencoder.latents]
         encoder.linear.weight.copy_(axes)
         encoder.linear.bias.copy_(-axes @ centre)
         decoder.linear.weight.copy_(axes.T)

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from radogaga.distortion import Distortion
 from radogaga.networks import Autoencoder
@@ -70,6 +71,20 @@ class Log:
         return (distortion + self.floor).log()
 
 
+def residual_features(s: Tensor, reconstructed: Tensor) -> Tensor:
+    """Return |s - s^| / |s| and cos(s, s^) of each row, ``(B, M), (B, M) -> (B, 2)``: what DAGMM joins to the latents.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.objective import residual_features
+    >>> residual_features(torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 0.0]]))
+    tensor([[0.8000, 0.6000]])
+    """
+    relative = (s - reconstructed).norm(dim=1) / s.norm(dim=1).clamp_min(1e-10)
+    return torch.stack([relative, functional.cosine_similarity(s, reconstructed, dim=1)], 1)
+
+
 class RateDistortion(nn.Module):
     """An autoencoder, a prior, a distortion and a noise, with the objective that makes the latents isometric.
 
@@ -101,6 +116,9 @@ class RateDistortion(nn.Module):
         h.
     noisy_rate : bool
         Whether the rate is taken at z + e (an honest code length, bounded as latents shrink) or at z.
+    with_residual : bool
+        Whether the prior sees two features of the reconstruction beside the latents, as DAGMM's does: the paper's
+        anomaly score, which is no density of the data.
 
     References
     ----------
@@ -129,6 +147,7 @@ class RateDistortion(nn.Module):
         reconstruction_weight: float | None = None,
         penalty: Penalty | None = None,
         noisy_rate: bool = True,
+        with_residual: bool = False,
     ) -> None:
         super().__init__()
         self.autoencoder = autoencoder
@@ -141,6 +160,7 @@ class RateDistortion(nn.Module):
         )
         self.penalty = Identity() if penalty is None else penalty
         self.noisy_rate = noisy_rate
+        self.with_residual = with_residual
 
     @property
     def constant(self) -> float:
@@ -155,15 +175,21 @@ class RateDistortion(nn.Module):
         # One pass through the decoder for both: small networks are bound by calls, not by arithmetic.
         reconstructed, perturbed = self.autoencoder.decode_scaled(torch.cat([z, noisy])).chunk(2)
         return Terms(
-            rate=-self.prior.log_prob(noisy if self.noisy_rate else z),
+            rate=-self.prior.log_prob(self._features(noisy if self.noisy_rate else z, s, reconstructed)),
             reconstruction=self.reconstruction_weight * self.penalty(self.distortion(s, reconstructed)),
             isometry=self.isometry_weight * self.distortion(reconstructed, perturbed),
         )
 
     def rate(self, x: Tensor) -> Tensor:
         """Return the differential rate -log P(z) at clean latents in nats, ``(B, M) -> (B,)``."""
-        rate: Tensor = -self.prior.log_prob(self.autoencoder.encode(x))
+        rate: Tensor = -self.prior.log_prob(self.features(x))
         return rate
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the prior sees of raw rows, ``(B, M) -> (B, N)`` or, with the residual, ``(B, N + 2)``."""
+        s = self.autoencoder.scaling(x)
+        z = self.autoencoder.encode_scaled(s)
+        return self._features(z, s, self.autoencoder.decode_scaled(z)) if self.with_residual else z
 
     def unit_scale_log(self) -> float:
         """Return (N / 2) log(2 l2 s2): what turns log P(z) into the density on the manifold, in nats."""
@@ -172,3 +198,6 @@ class RateDistortion(nn.Module):
     def save(self, folder: str | Path) -> None:
         """Write the model as a folder of safetensors and JSON; `radogaga.load` reads it back to the last bit."""
         save(self, folder)
+
+    def _features(self, z: Tensor, s: Tensor, reconstructed: Tensor) -> Tensor:
+        return torch.cat([z, residual_features(s, reconstructed)], 1) if self.with_residual else z

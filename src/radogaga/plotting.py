@@ -60,3 +60,113 @@ def seed_spread(axes: Axes, values: Mapping[str, Sequence[float]], *, label: str
     axes.invert_yaxis()
     axes.set_xlabel(label, fontsize=8)
     axes.tick_params(labelsize=7)
+
+
+def ticks(axes: Axes, values: Sequence[float | None], *, label: str) -> None:
+    """Add to `seed_spread` a mark on every line that has a figure to compare with, and a legend if there is one."""
+    known = [(value, place) for place, value in enumerate(values) if value is not None]
+    if known:
+        across, upright = zip(*known, strict=True)
+        axes.scatter(across, upright, s=90, marker="|", color=ACCENT, linewidths=2, zorder=3, label=label)
+        axes.figure.legend(loc="outside upper right", fontsize=7, frameon=False)
+
+
+def score_histogram(
+    axes: Axes,
+    edges: NDArray[np.floating],
+    normal: NDArray[np.number],
+    anomaly: NDArray[np.number],
+    *,
+    title: str,
+    share: float | None = None,
+) -> None:
+    """Draw how the scores of normal rows and of anomalies are spread, each as shares of its own count.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    edges : array
+        Borders of the bins, ``(b + 1,)``.
+    normal, anomaly : arrays
+        Counts, ``(b,)``.
+    title : str
+        Above the plot.
+    share : float, optional
+        The share of all rows that is called anomalies; a line marks the score under which they lie, to a bin's width.
+    """
+    kinds = (("normal", normal, SOFT), ("anomaly", anomaly, ACCENT))
+    for label, counts, color in kinds:
+        shares = counts / max(counts.sum(), 1)
+        axes.stairs(shares, edges, fill=True, color=color, alpha=0.3, label=label)
+        axes.stairs(shares, edges, color=color, linewidth=0.8)
+    if share is not None:
+        counted = np.concatenate([[0], np.cumsum(normal + anomaly)])
+        cut = np.interp(share * counted[-1], counted, edges)
+        axes.axvline(cut, color=INK, linewidth=1, linestyle="--", label="called anomalies: left of this")
+    # Anomalies are few: on a linear axis one tall bin of normal rows hides them.
+    axes.set_yscale("log")
+    axes.set_ylim(0.5 / max(counts.sum() for _, counts, _ in kinds), 1.5)
+    axes.locator_params(axis="x", nbins=4)
+    axes.set_title(title, fontsize=9, color=INK)
+    axes.tick_params(labelsize=7)
+
+
+def precision_recall(
+    axes: Axes,
+    curves: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]],
+    *,
+    title: str,
+    behind: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]] = (),
+) -> None:
+    """Draw precision against recall, one line a method, with the legend under the plot.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    curves : mapping
+        A line's name to its recall and its precision.
+    title : str
+        Above the plot.
+    behind : sequence of (recall, precision)
+        Lines in pale grey, to compare with.
+    """
+    for recall, precision in behind:
+        axes.plot(recall, precision, color="#d5dce3", linewidth=0.8, zorder=1)
+    for place, (name, (recall, precision)) in enumerate(curves.items()):
+        # Ten colours, then the same ones dashed.
+        style = "-" if place < 10 else "--"
+        axes.plot(recall, precision, color=f"C{place % 10}", linestyle=style, linewidth=1.3, label=name)
+    axes.set(xlim=(0, 1.01), ylim=(0, 1.03))
+    axes.set_title(title, fontsize=9, color=INK)
+    axes.tick_params(labelsize=7)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize=7, frameon=False)
+
+
+def grouped_means(axes: Axes, groups: Mapping[str, Mapping[str, Sequence[float]]], *, label: str) -> None:
+    """Draw the mean of each case, a standard deviation to either side, in one colour a group.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    groups : mapping
+        A group's name to its cases, each a name and one figure or more; the same case of all groups shares a line.
+    label : str
+        What the figures are.
+    """
+    cases = list(dict.fromkeys(case for group in groups.values() for case in group))
+    for place, (name, group) in enumerate(groups.items()):
+        shift = 0.5 * ((place + 0.5) / len(groups) - 0.5)
+        lines = [cases.index(case) + shift for case in group]
+        means = [float(np.mean(figures)) for figures in group.values()]
+        spreads = [float(np.std(figures, ddof=1)) if len(figures) > 1 else 0.0 for figures in group.values()]
+        axes.errorbar(means, lines, xerr=spreads, fmt="o", markersize=4, capsize=2, linewidth=1, label=name)
+    axes.grid(axis="x", color="#e3e8ed", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_yticks(range(len(cases)), cases, fontsize=8)
+    axes.set_ylim(len(cases) - 0.5, -0.5)
+    axes.set_xlabel(label, fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.figure.legend(loc="outside right upper", fontsize=7, frameon=False)

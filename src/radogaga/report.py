@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from html import escape
 
 from matplotlib.figure import Figure
@@ -15,10 +15,12 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
        max-width: 92rem; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
 p { max-width: 50rem; } .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .85rem; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { background: var(--soft); } td.word, th.word { text-align: left; }
+td.best { font-weight: 700; } table.wrap td { white-space: normal; max-width: 32rem; vertical-align: top; }
 tr.group td { border-top: 2px solid var(--ink); }
 figure { margin: 1rem 0; } img { max-width: 100%; background: #fff; border-radius: 4px; }
 figcaption { font-size: .85rem; opacity: .85; max-width: 50rem; }
@@ -36,23 +38,59 @@ def heading(text: str) -> str:
     return f"<h2>{escape(text)}</h2>"
 
 
+def subheading(text: str) -> str:
+    """Return the heading of a part of a section."""
+    return f"<h3>{escape(text)}</h3>"
+
+
 def preformatted(text: str) -> str:
     """Return text as it was typed: a command, a configuration."""
     return f"<pre>{escape(text)}</pre>"
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1, group_starts: Sequence[int] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    words: int = 1,
+    group_starts: Container[int] = (),
+    best: Container[tuple[int, int]] = (),
+    wrap: bool = False,
 ) -> str:
-    """Return a table; the first `words` columns are text, rows in `group_starts` have a line above them."""
-    kinds = [' class="word"' if i < words else "" for i in range(len(columns))]
-    head = "".join(f"<th{kind}>{escape(column)}</th>" for kind, column in zip(kinds, columns, strict=True))
+    """Return a table.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The headings.
+    rows : sequence of sequences of str
+        The cells.
+    words : int
+        How many of the first columns are text.
+    group_starts : container of int
+        Which rows have a line above them.
+    best : container of (int, int)
+        Which cells, as row and column, are in bold.
+    wrap : bool
+        Whether long cells may break into lines.
+    """
+    kinds = ["word" if i < words else "" for i in range(len(columns))]
+    head = "".join(_cell("th", kind, column) for kind, column in zip(kinds, columns, strict=True))
     body = []
-    for index, row in enumerate(rows):
-        group = ' class="group"' if index in group_starts else ""
-        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
-        body.append(f"<tr{group}>{cells}</tr>")
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    for i, row in enumerate(rows):
+        group = ' class="group"' if i in group_starts else ""
+        cells = (
+            _cell("td", f"{kind} best" if (i, j) in best else kind, cell)
+            for j, (kind, cell) in enumerate(zip(kinds, row, strict=True))
+        )
+        body.append(f"<tr{group}>{''.join(cells)}</tr>")
+    kind = ' class="wrap"' if wrap else ""
+    return f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+
+
+def _cell(tag: str, kind: str, text: str) -> str:
+    kind = f' class="{kind.strip()}"' if kind else ""
+    return f"<{tag}{kind}>{escape(text)}</{tag}>"
 
 
 def png(figure: Figure) -> bytes:

@@ -7,14 +7,16 @@ from torch import Tensor, nn
 
 
 class Scaling(nn.Module):
-    """An affine map of each feature, s = (x - shift) / factor.
+    """A map of each feature, s = (x - shift) / factor, or s = asinh((x - shift) / factor) / spread where it is *bent*.
 
-    A new scaling changes nothing; the class methods choose shift and factor from training rows.
+    A new scaling changes nothing; the class methods choose shift, factor and spread from training rows.
 
     Parameters
     ----------
     features : int
         Number of features.
+    bent : bool
+        Whether long tails are drawn in: asinh is a straight line within one factor of the shift, a logarithm beyond.
 
     Examples
     --------
@@ -31,12 +33,15 @@ class Scaling(nn.Module):
 
     shift: Tensor
     factor: Tensor
+    spread: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, bent: bool = False) -> None:
         super().__init__()
         self.features = features
+        self.bent = bent
         self.register_buffer("shift", torch.zeros(features))
         self.register_buffer("factor", torch.ones(features))
+        self.register_buffer("spread", torch.ones(features))
 
     @classmethod
     def root_mean_square(cls, x: Tensor) -> Scaling:
@@ -48,6 +53,14 @@ class Scaling(nn.Module):
     def standard(cls, x: Tensor) -> Scaling:
         """Centre each feature and divide it by its standard deviation; a constant feature is only centred."""
         return cls._with(x.mean(0), x.std(0, correction=0))
+
+    @classmethod
+    def asinh(cls, x: Tensor) -> Scaling:
+        """Standardise each feature, draw its tails in by asinh, and divide by the standard deviation after that."""
+        scaling = cls._with(x.mean(0), x.std(0, correction=0), bent=True)
+        spread = scaling(x).std(0, correction=0)
+        scaling.spread.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
+        return scaling
 
     @classmethod
     def min_max(cls, x: Tensor) -> Scaling:
@@ -62,8 +75,8 @@ class Scaling(nn.Module):
         return cls._with(least.expand(x.shape[1]), (most - least).expand(x.shape[1]))
 
     @classmethod
-    def _with(cls, shift: Tensor, factor: Tensor) -> Scaling:
-        scaling = cls(len(shift))
+    def _with(cls, shift: Tensor, factor: Tensor, bent: bool = False) -> Scaling:
+        scaling = cls(len(shift), bent)
         scaling.shift.copy_(shift)
         scaling.factor.copy_(torch.where(factor > 0, factor, torch.ones_like(factor)))
         return scaling
@@ -71,12 +84,22 @@ class Scaling(nn.Module):
     @property
     def uniform(self) -> bool:
         """Whether all features share one factor, so that the map keeps every angle."""
-        return bool((self.factor == self.factor[0]).all())
+        return not self.bent and bool((self.factor == self.factor[0]).all())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scaled rows, ``(B, M) -> (B, M)``, in the model's precision."""
-        return (x.to(self.shift.dtype) - self.shift) / self.factor
+        s = (x.to(self.shift.dtype) - self.shift) / self.factor
+        return s.asinh() / self.spread if self.bent else s
 
     def inverse(self, s: Tensor) -> Tensor:
         """Return rows in their own units, ``(B, M) -> (B, M)``."""
-        return s * self.factor + self.shift
+        return (s * self.spread).sinh() * self.factor + self.shift if self.bent else s * self.factor + self.shift
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        """Return log |det ds/dx| of raw rows, ``(B, M) -> (B,)``: a density of s times its exponential is one of x."""
+        constant = -self.factor.log().sum()
+        if not self.bent:
+            return constant.expand(len(x))
+        s = (x.to(self.shift.dtype) - self.shift) / self.factor
+        # The derivative of asinh is 1 / sqrt(1 + s^2); hypot does not overflow where s^2 would.
+        return constant - self.spread.log().sum() - torch.hypot(s, torch.ones_like(s)).log().sum(1)

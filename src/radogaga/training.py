@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from radogaga.checkpoints import Batches, Checkpoint, History
+from radogaga.checkpoints import Batches, Best, Checkpoint, History
 from radogaga.errors import InputError, as_rows
 from radogaga.objective import RateDistortion, Terms
 from radogaga.priors import EstimatedMixture, Mixture, Normal
@@ -38,6 +38,8 @@ def fit(
     device: str | torch.device | None = None,
     checkpoint: str | Path | None = None,
     log_every: int = 100,
+    held_out: Any = None,
+    patience: int = 10,
     progress: Progress | None = None,
 ) -> History:
     """Train an objective's parameters in place by Adam on the mean of its terms over batches.
@@ -63,6 +65,11 @@ def fit(
         as if it had never stopped.
     log_every : int
         Steps in one stretch of the history.
+    held_out : array-like, optional
+        Raw rows to stop by: their loss is taken before the first step and every `log_every` steps, and the
+        parameters with the least of it are what is left in the end.
+    patience : int
+        How many such losses in a row may be no better before training stops.
     progress : callable, optional
         Called with the number of steps done since its last call.
 
@@ -97,8 +104,12 @@ def fit(
     with torch.random.fork_rng(devices=_random_devices(device)):
         torch.manual_seed(seed)
         batches = Batches(len(rows), min(batch_size, len(rows)))
-        kept = Checkpoint(Path(checkpoint), objective, optimizer, scheduler, batches, history) if checkpoint else None
+        best = Best(objective, _rows_to_stop_by(held_out, rows), patience)
+        state = (objective, optimizer, scheduler, batches, history, best)
+        kept = Checkpoint(Path(checkpoint), *state) if checkpoint else None
         done = kept.restore() if kept else 0
+        if not done:
+            best.look()
         total = torch.zeros(3, device=device)
         for step in range(done + 1, steps + 1):
             terms = _terms(objective, rows[batches.draw().to(device)], step)
@@ -112,10 +123,14 @@ def fit(
                 history.append(step, total / (step % log_every or log_every))
                 total.zero_()
                 _refuse_divergence(history)
+                best.look()
                 if kept:
                     kept.keep(step)
                 if progress:
                     progress(step % log_every or log_every)
+            if best.waited_enough:
+                break
+        best.restore()
     objective.eval()
     return history
 
@@ -192,9 +207,9 @@ def _warming_up(model: RateDistortion, prior: Mixture | EstimatedMixture, coarse
 
 @torch.no_grad()
 def encode(model: RateDistortion, x: Tensor, batch_size: int = 8192) -> Tensor:
-    """Return the latents of raw rows, ``(n, M) -> (n, N)``, batch by batch on the model's device."""
+    """Return what the prior sees of raw rows, ``(n, M) -> (n, N)``, batch by batch on the model's device."""
     device = next(model.parameters()).device
-    return torch.cat([model.autoencoder.encode(part.to(device)) for part in x.split(batch_size)])
+    return torch.cat([model.features(part.to(device)) for part in x.split(batch_size)])
 
 
 def _terms(objective: nn.Module, rows: Tensor, step: int) -> Terms:
@@ -214,6 +229,12 @@ def _schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> torch.
         rate = optimizer.param_groups[0]["lr"]
         return torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(steps, 1) + 1, pct_start=0.1)
     raise InputError(f"Expected constant, cosine or one-cycle as the schedule; got {name!r}.")
+
+
+def _rows_to_stop_by(held_out: Any, rows: Tensor) -> Tensor | None:
+    if held_out is None:
+        return None
+    return as_rows(held_out, columns=rows.shape[1]).to(device=rows.device, dtype=rows.dtype)
 
 
 def _random_devices(device: torch.device) -> list[int]:

@@ -145,7 +145,7 @@ def _train_published(model: RateDistortion, x: Tensor, seed: int, steps: int) ->
 def _dagmm(x: Tensor, seed: int, scaling: Scaling) -> DAGMM:
     torch.manual_seed(seed)
     autoencoder = Autoencoder(Dense(PUBLISHED_ENCODER), Dense(PUBLISHED_DECODER), LATENTS, scaling)
-    return DAGMM(autoencoder, EstimatedMixture(LATENTS, COMPONENTS), residual_features=False).to(x.device)
+    return DAGMM(autoencoder, EstimatedMixture(LATENTS, COMPONENTS), with_residual=False).to(x.device)
 
 
 def _as_density(model: DAGMM) -> RateDistortion:

@@ -91,6 +91,12 @@ def run_all(runs: Sequence[Run], out: Path, *, jobs: int | None, done: Callable[
     return [rows[run.name] for run in runs]
 
 
+def kept(runs: Sequence[Run], out: Path) -> list[Row]:
+    """Return the rows of those runs that have been run in a folder, in the order of the runs."""
+    paths = [_row_path(out, run) for run in runs]
+    return [json.loads(path.read_text()) for path in paths if path.is_file()]
+
+
 def read_arrays(out: Path, name: str) -> dict[str, np.ndarray]:
     """Return the arrays that a run kept."""
     with np.load(out / "runs" / f"{name}.npz", allow_pickle=False) as arrays:

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from radogaga.priors.prior import Prior
 
+# Latents times centres at once: 32 MB in float32, so that a large set is scored in little memory.
+_MOST_PAIRS = 2**23
+
 
 class Kernel(Prior):
     """A Gaussian kernel density at given centres, P(z) = sum_c w_c N(z; c, h^2 I).
@@ -47,7 +50,7 @@ class Kernel(Prior):
 
     @classmethod
     @torch.no_grad()
-    def fit_latents(cls, z: Tensor, *, most_centres: int = 5000, most_queries: int = 2000, seed: int = 0) -> Kernel:
+    def fit_latents(cls, z: Tensor, *, most_centres: int = 5000, most_queries: int = 500, seed: int = 0) -> Kernel:
         """Return the kernel density of latents ``(n, N)``.
 
         Repeated latents become one centre with their weight. Above `most_centres` the centres are a random sample
@@ -67,8 +70,14 @@ class Kernel(Prior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
-        squares = torch.cdist(z, self.points).square()
-        return (self.log_weights - 0.5 * squares / self.bandwidth.square()).logsumexp(1) - self._log_volume()
+        return torch.cat([self._log_prob(part) for part in z.split(max(_MOST_PAIRS // max(self.centres, 1), 1))])
+
+    def _log_prob(self, z: Tensor) -> Tensor:
+        # |z - c|^2 as |z|^2 - 2 z'c + |c|^2: one product and no root. Centring keeps the terms from cancelling.
+        centre = self.points.mean(0)
+        points, z = (self.points - centre) / self.bandwidth, (z - centre) / self.bandwidth
+        logits = torch.addmm(self.log_weights - 0.5 * points.square().sum(1), z, points.T)
+        return logits.logsumexp(1) - 0.5 * z.square().sum(1) - self._log_volume()
 
     def sample(self, n: int) -> Tensor:
         """Return n latents that follow the density, ``(n, N)``."""
@@ -81,8 +90,12 @@ class Kernel(Prior):
 
 def _nearest_counts(distinct: Tensor, count: Tensor, centres: Tensor) -> Tensor:
     totals = torch.zeros(len(centres), dtype=centres.dtype, device=centres.device)
-    for part, weight in zip(distinct.split(4096), count.split(4096), strict=True):
-        totals.index_add_(0, torch.cdist(part, centres).argmin(1), weight.to(totals.dtype))
+    rows = max(_MOST_PAIRS // len(centres), 1)
+    centre = centres.mean(0)
+    offset = -0.5 * (centres - centre).square().sum(1)
+    for part, weight in zip(distinct.split(rows), count.split(rows), strict=True):
+        nearest = torch.addmm(offset, part - centre, (centres - centre).T).argmax(1)
+        totals.index_add_(0, nearest, weight.to(totals.dtype))
     return totals
 
 

@@ -1,0 +1,165 @@
+"""The rows of experiment 5.3's table: how each method is built and trained on one training half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from radogaga.baselines import DAGMM
+from radogaga.density import Density
+from radogaga.distortion import SquaredError
+from radogaga.experiments.anomaly_settings import CHOSEN, PUBLISHED, UNTUNED, Network, Recipe
+from radogaga.networks import Autoencoder, Dense, Residual, start_as_pca
+from radogaga.noise import Gaussian
+from radogaga.objective import Identity, Log, RateDistortion
+from radogaga.priors import EstimatedMixture, Kernel, Mixture
+from radogaga.residuals import NormalResidual
+from radogaga.scaling import Scaling
+from radogaga.spectrum import variance_left
+from radogaga.training import encode, fit, fit_with_mixture
+
+Scorer = Callable[[Tensor], Tensor]
+"""Raw rows ``(n, M)`` to scores ``(n,)``, higher = more normal."""
+
+# A latent that varies less than this, in units of the noise's variance, has died; DAGMM's has no unit but its own.
+_DEAD = 1e-2
+_DEAD_DAGMM = 1e-6
+_MOST_FOR_EM = 20_000
+# One row in so many is held out to stop training by, at most so many in all.
+_HELD_OUT, _MOST_HELD_OUT = 5, 5_000
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a method leaves: its score, and whether a latent has died on the training half."""
+
+    score: Scorer
+    collapsed: bool = False
+
+
+Method = Callable[[str, Tensor, int, float], Fitted]
+"""``method(data, train_x, seed, effort)``, effort the share of the steps to train for."""
+
+
+def dagmm(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
+    """Train DAGMM with its published networks, on min-max columns."""
+    network = PUBLISHED[data]
+    torch.manual_seed(seed)
+    model = DAGMM(_autoencoder(network, x), _estimated(network))
+    fit(model, x, steps=network.steps(effort), **_options(network, effort, seed))
+    model.fit_statistics(x)
+    return Fitted(model.log_prob, _died(model.features(x[:_MOST_FOR_EM])[:, : network.latents], _DEAD_DAGMM))
+
+
+def radogaga_published(data: str, x: Tensor, seed: int, effort: float, *, log: bool = False) -> Fitted:
+    """Train RaDOGAGA with DAGMM's published networks and residual features, on min-max columns."""
+    network = PUBLISHED[data]
+    torch.manual_seed(seed)
+    autoencoder = _autoencoder(network, x)
+    noise = Gaussian(network.resolution)
+    model = RateDistortion(autoencoder, _estimated(network), SquaredError(), noise, with_residual=True)
+    if log:
+        _take_logarithm(model, autoencoder.scaling(x).var(0).sum())
+    fit_with_mixture(model, x, steps=network.steps(effort), refit=False, **_options(network, effort, seed))
+    assert isinstance(model.prior, EstimatedMixture)
+    model.prior.fit_statistics(encode(model, part) for part in x.split(8192))
+
+    @torch.no_grad()
+    def score(rows: Tensor) -> Tensor:
+        return torch.cat([-model.rate(part) for part in rows.split(8192)])
+
+    return Fitted(score, _died(autoencoder.encode(x[:_MOST_FOR_EM]), _DEAD * noise.variance))
+
+
+def radogaga_chosen(data: str, x: Tensor, seed: int, effort: float, *, log: bool = False) -> Fitted:
+    """Train RaDOGAGA by the settings chosen for a data set."""
+    return _by_recipe(CHOSEN[data], x, seed, effort, log)
+
+
+def untrained_chosen(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
+    """Leave the chosen RaDOGAGA as it starts: PCA and the same final prior."""
+    del effort
+    return _by_recipe(CHOSEN[data], x, seed, 0.0, log=False)
+
+
+def radogaga_untuned(data: str, x: Tensor, seed: int, effort: float, *, log: bool = False) -> Fitted:
+    """Train RaDOGAGA by the same settings for every data set."""
+    del data
+    return _by_recipe(UNTUNED, x, seed, effort, log)
+
+
+def _by_recipe(recipe: Recipe, x: Tensor, seed: int, effort: float, log: bool) -> Fitted:
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+    held_out, rest = x[order[: len(x) // _HELD_OUT]], x[order[len(x) // _HELD_OUT :]]
+    torch.manual_seed(seed)
+    model = start(recipe, rest, log=log)
+    steps = round(recipe.steps * effort)
+    if steps:
+        assert isinstance(model.prior, Mixture)
+        model.prior.fit_em(encode(model, rest[:_MOST_FOR_EM]), seed=seed)
+        rate = recipe.learning_rate
+        looks: dict[str, Any] = {"log_every": max(steps // 50, 1), "held_out": held_out[:_MOST_HELD_OUT]}
+        fit(model, rest, steps=steps, learning_rate=rate, seed=seed, **looks)
+    density = density_of(recipe, model, x, seed)
+    died = _died(encode(model, x), _DEAD * model.noise.variance)
+    return Fitted(lambda rows: density.log_prob(rows, across=recipe.residual is not None), died)
+
+
+def start(recipe: Recipe, x: Tensor, *, log: bool) -> RateDistortion:
+    """Return a recipe's model as it starts: PCA, isometric, at the resolution that PCA leaves."""
+    scaling = recipe.scaling(x)
+    s = scaling(x)
+    latents, features = recipe.latents(s), x.shape[1]
+    encoder = Residual(features, latents, recipe.hidden, nn.Tanh)
+    decoder = Residual(latents, features, recipe.hidden, nn.Tanh)
+    autoencoder = Autoencoder(encoder, decoder, latents, scaling)
+    start_as_pca(autoencoder, x)
+    left = variance_left(s, latents)
+    noise = Gaussian(max(left**0.5, recipe.least_resolution))
+    model = RateDistortion(autoencoder, Mixture(latents, recipe.components), SquaredError(), noise)
+    if log:
+        _take_logarithm(model, torch.tensor(left * (features - latents)))
+    return model
+
+
+def density_of(recipe: Recipe, model: RateDistortion, x: Tensor, seed: int) -> Density:
+    """Return a model's density, with the prior and the law of the residual that suit all of some rows."""
+    z = encode(model, x)
+    if recipe.centres:
+        model.prior = Kernel.fit_latents(z, most_centres=recipe.centres, seed=seed)
+    else:
+        model.prior = Mixture(z.shape[1], recipe.components)
+        model.prior.fit_em(z, seed=seed, restarts=3)
+    directions = x.shape[1] - z.shape[1]
+    density = Density(model, x.shape[1], (recipe.residual or NormalResidual)(directions))
+    density.calibrate(x)
+    return density
+
+
+def _take_logarithm(model: RateDistortion, expected: Tensor) -> None:
+    """Make h a logarithm that pulls as strongly as the identity does at the distortion that is to be expected."""
+    assert isinstance(model.penalty, Identity)
+    floor = float(expected)
+    model.penalty = Log(floor)
+    model.reconstruction_weight *= 2 * floor
+
+
+def _autoencoder(network: Network, x: Tensor) -> Autoencoder:
+    widths = [x.shape[1], *network.hidden, network.latents]
+    return Autoencoder(Dense(widths), Dense(widths[::-1]), network.latents, Scaling.min_max(x))
+
+
+def _options(network: Network, effort: float, seed: int) -> dict[str, Any]:
+    return {"batch_size": network.batch, "learning_rate": network.learning_rate(effort), "seed": seed}
+
+
+def _estimated(network: Network) -> EstimatedMixture:
+    return EstimatedMixture(network.latents + 2, network.components)
+
+
+def _died(z: Tensor, least: float) -> bool:
+    return bool((z.detach().var(0) < least).any())

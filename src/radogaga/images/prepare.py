@@ -1,0 +1,180 @@
+"""From a source of pictures to an array and its manifest, both there or neither."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from joblib import cpu_count
+
+from radogaga.errors import InputError
+from radogaga.images.pixels import square, write_rows
+from radogaga.images.reading import FORMAT, read_manifest
+from radogaga.images.sources import open_source
+from radogaga.images.split import own_parts, test_rows, top_folders
+from radogaga.version import __version__
+
+MAX_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare_images` wrote.
+
+    Attributes
+    ----------
+    array, manifest : Path
+        The array's file and the manifest's.
+    shape : tuple of int
+        Pictures, height, width, channels.
+    test : int
+        How many of the pictures are for testing.
+    skipped : dict
+        Files that gave no picture, each with the reason.
+    """
+
+    array: Path
+    manifest: Path
+    shape: tuple[int, int, int, int]
+    test: int
+    skipped: dict[str, str]
+
+
+def prepare_images(
+    source: str | Path,
+    out: str | Path,
+    *,
+    size: int = 64,
+    crop: int | None = None,
+    by_folder: bool = False,
+    workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Prepared:
+    """Turn pictures into one array of bytes, ``(n, size, size, channels)``, sorted by name, and a manifest beside it.
+
+    Pictures are turned upright, put on white where they are transparent, and become 8-bit RGB; the grey numbers of
+    idx files keep their one channel. What gives no picture is listed with the reason. Nothing is at the place before
+    all is well, and a former array stays there until then.
+
+    Parameters
+    ----------
+    source : path
+        A folder, zip, tar (also compressed), idx file (also gzip), or folder of idx files.
+    out : path
+        The array's file, ``*.npy``; the manifest is ``*.json``.
+    size : int
+        Side of the pictures, in pixels.
+    crop : int, optional
+        Side of the centre square that is taken, in pixels (178 for CelebA); default: the largest.
+    by_folder : bool
+        Let no folder give pictures to both training and testing: each of the folders in which the names first differ
+        goes to one of them as a whole. Where all have names such as train, test and val, these say to which; else a
+        tenth are for testing, chosen by their names alone. Default: a tenth of the pictures, by their names.
+    workers : int, optional
+        Threads that decode; default: the number of cores, 8 at most.
+    progress : callable
+        Called as ``progress(done, total)`` after each file.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be read or holds no usable picture, there are no folders to split by, a number is out of
+        range, or the files cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from radogaga.images import prepare_images, read_images
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     faces = Path(place) / "faces"
+    ...     faces.mkdir()
+    ...     for i in range(3):
+    ...         Image.new("RGB", (218, 178), (0, 0, 80 * i)).save(faces / f"{i}.png")
+    ...     prepared = prepare_images(faces, Path(place) / "faces.npy", size=32, crop=178)
+    ...     read_images(prepared.array).array[2, 0, 0].tolist()
+    [0, 0, 160]
+    """
+    source, out = Path(source), Path(out)
+    described = out.with_suffix(".json")
+    _check(out, described, size, crop)
+    with open_source(source) as pictures, _beside(out) as beside:
+        if by_folder:
+            # Said before an hour of work rather than after it.
+            top_folders(sorted(pictures.names), source)
+        decode = partial(square, size=size, crop=crop)
+        shape = size, size, pictures.channels
+        threads = workers or min(cpu_count(), MAX_WORKERS)
+        names, skipped = write_rows(beside / "array", shape, pictures, decode, threads, progress)
+        _refuse_nothing(names, skipped, source)
+        folders = top_folders(names, source) if by_folder else None
+        test = test_rows(folders or ["/".join(parts) for parts in own_parts(names)], given=by_folder)
+        manifest = {
+            "format": FORMAT,
+            "radogaga": __version__,
+            "source": source.resolve().name,
+            "size": size,
+            "crop": crop or "centre",
+            "shape": [len(names), *shape],
+            "sha256": _checksum(beside / "array"),
+            "split": "by-folder" if by_folder else "by-name",
+            "test": test,
+            "skipped": skipped,
+            "names": names,
+            **({"folders": folders} if folders else {}),
+        }
+        (beside / "manifest").write_text(json.dumps(manifest, indent=1) + "\n")
+        # Stopped between the two, an array has no manifest, which is seen, and never another array's.
+        described.unlink(missing_ok=True)
+        (beside / "array").replace(out)
+        (beside / "manifest").replace(described)
+    return Prepared(out, described, (len(names), *shape), len(test), skipped)
+
+
+def _check(out: Path, described: Path, size: int, crop: int | None) -> None:
+    if out.suffix != ".npy":
+        raise InputError(f"Expected a file *.npy to write to; got {out}. Add the ending.")
+    if out.is_dir():
+        raise InputError(f"Expected a file to write to; {out} is a folder. Pass another place.")
+    if described.exists():
+        # It may be anybody's, since only the array's name was given.
+        read_manifest(described)
+    for name, pixels in (("size", size), ("crop", crop)):
+        if pixels is not None and pixels < 1:
+            raise InputError(f"Expected a {name} of at least 1 pixel; got {pixels}. Pass a larger one.")
+
+
+def _refuse_nothing(names: Sequence[str], skipped: dict[str, str], source: Path) -> None:
+    if names:
+        return
+    if not skipped:
+        raise InputError(f"Expected pictures in {source}; it is empty. Pass another.")
+    some = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:3])
+    raise InputError(
+        f"Expected pictures in {source}; none of its {len(skipped)} files could be used "
+        f"({some}{'; ...' if len(skipped) > 3 else ''}). Pass another."
+    )
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """Give a hidden folder beside a place, which is gone in the end."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
+            yield Path(beside)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"Expected to write {out}; it failed ({reason}). Free space, or pass another place.") from None

@@ -1,0 +1,87 @@
+"""The spectrum of rows: what a straight line already says about how many latents there are, and how much is noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_MOST_ROWS = 8192
+
+
+def principal_axes(s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the centre, the principal axes and the variance along each, largest first.
+
+    Parameters
+    ----------
+    s : Tensor
+        Scaled rows, ``(n, M)``.
+
+    Returns
+    -------
+    centre, axes, variances : Tensor
+        ``(M,)``, ``(min(n, M), M)`` with orthonormal rows, ``(min(n, M),)``; variances divide by n.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.spectrum import principal_axes
+    >>> _, _, variances = principal_axes(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [3.0, 0.0], [-3.0, 0.0]]))
+    >>> variances
+    tensor([5., 0.])
+    """
+    centre = s.mean(0)
+    # The triangular factor of the rows has their axes; piece by piece, a long set needs no copy of itself.
+    triangle = s.new_zeros(0, s.shape[1], dtype=torch.float64)
+    for part in s.split(_MOST_ROWS):
+        triangle = torch.cat([triangle, (part - centre).double()])
+        if len(triangle) > s.shape[1]:
+            triangle = torch.linalg.qr(triangle, mode="r").R
+    _, lengths, axes = torch.linalg.svd(triangle, full_matrices=False)
+    return centre, axes.to(s.dtype), (lengths.square() / len(s)).to(s.dtype)
+
+
+def components_above_chance(s: Tensor, *, most_rows: int = 20_000, seed: int = 0) -> int:
+    """Return how many leading principal components have more variance than chance gives: Horn's parallel analysis.
+
+    Chance is the spectrum of the same columns, each shuffled by itself. There is always one component.
+
+    Parameters
+    ----------
+    s : Tensor
+        Scaled rows, ``(n, M)``.
+    most_rows : int
+        Rows to look at, a random choice of them.
+    seed : int
+        Draws the rows and shuffles the columns.
+
+    References
+    ----------
+    Horn, "A rationale and test for the number of factors in factor analysis", Psychometrika 30, 1965.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.spectrum import components_above_chance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> plane = torch.randn(500, 2, generator=generator) @ torch.randn(2, 8, generator=generator)
+    >>> components_above_chance(plane + 0.1 * torch.randn(500, 8, generator=generator))
+    2
+    """
+    generator = torch.Generator().manual_seed(seed)
+    s = s[torch.randperm(len(s), generator=generator)[:most_rows]]
+    shuffled = torch.stack([column[torch.randperm(len(s), generator=generator)] for column in s.T], 1)
+    above = principal_axes(s)[2] > principal_axes(shuffled)[2] * (1 + 1e-5)
+    return max(int(above.long().cumprod(0).sum()), 1)
+
+
+def components_for_share(s: Tensor, share: float) -> int:
+    """Return how many leading principal components carry a share of the variance."""
+    variances = principal_axes(s)[2]
+    carried = variances.cumsum(0) / variances.sum().clamp_min(torch.finfo(s.dtype).tiny)
+    return min(int((carried < share).sum()) + 1, len(variances))
+
+
+def variance_left(s: Tensor, latents: int) -> float:
+    """Return the mean variance in the directions that the leading components leave: probabilistic PCA's noise."""
+    variances = principal_axes(s)[2]
+    return float(variances[latents:].sum() / max(s.shape[1] - latents, 1))
