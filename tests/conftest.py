@@ -1,14 +1,16 @@
 """Shared fixtures: a seed for every test, rows to learn from, small models, the authors' file."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from radogaga import Autoencoder, Gaussian, Normal, RateDistortion, Residual, Scaling, SquaredError, start_as_pca
+from radogaga import Autoencoder, Gaussian, Normal, RateDistortion, Residual, Scaling, SquaredError, cli, start_as_pca
 
 torch.set_num_threads(1)
 
@@ -50,3 +52,23 @@ def toy_file() -> Path:
     if not path.is_file():
         pytest.skip(f"the authors' toy data is not at {path}; set RADOGAGA_DATA to the folder that holds toy/toy.csv")
     return path
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def program(monkeypatch, capsys):
+    """Run the program as its console script does, in this process: importing torch anew takes seconds."""
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["radogaga", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return Result(ended.value.code or 0, captured.out, captured.err)
+
+    return run

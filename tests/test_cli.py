@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,33 +17,12 @@ from radogaga import (
     Scaling,
     SquaredError,
     __version__,
-    cli,
     start_as_pca,
 )
 from radogaga.experiments import density
 
 
-class Result(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def program(monkeypatch, capsys):
-    """Run the program as its console script does, in this process: importing torch anew takes seconds."""
-
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["radogaga", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return Result(ended.value.code or 0, captured.out, captured.err)
-
-    return run
-
-
-def refused(result: Result, *words: str) -> bool:
+def refused(result, *words: str) -> bool:
     """Whether a run ended as a person's mistake should: status 2, one line that says what is wrong, no traceback."""
     lines = result.stderr.strip().splitlines()
     named = all(word in result.stderr for word in words)
@@ -67,7 +45,7 @@ def test_version_is_printed(program):
 def test_the_installed_program_ends_without_a_traceback(tmp_path):
     command = [Path(sys.executable).with_name("radogaga"), "inspect", tmp_path / "none"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert refused(Result(ended.returncode, ended.stdout, ended.stderr), "none")
+    assert refused(ended, "none")
 
 
 def narrow(table):

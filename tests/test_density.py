@@ -20,6 +20,7 @@ from radogaga import (
     Residual,
     Scaling,
     SquaredError,
+    StudentResidual,
     fit_with_mixture,
     start_as_pca,
 )
@@ -90,6 +91,34 @@ def test_exact_volume_integrates_to_one_where_the_constant_does_not(scaling, by:
     reach = 8 * density.model.autoencoder.scaling.factor
     assert integral_over_the_plane(density, x.mean(0), reach, volume="exact") == pytest.approx(1, abs=0.005)
     assert integral_over_the_plane(density, x.mean(0), reach) == pytest.approx(1 / by, rel=0.01)
+
+
+def integral_in_raw_units(density: Density, points: int = 301, **options) -> float:
+    """The integral over all of the plane, by a grid that is fine near the centre and reaches far into long tails."""
+    scaling, t = density.model.autoencoder.scaling, torch.linspace(-9, 9, points, dtype=torch.float64)
+    nodes = scaling.shift + scaling.factor * torch.cartesian_prod(t.sinh(), t.sinh())
+    weights = scaling.factor.prod() * torch.outer(t.cosh(), t.cosh()).flatten() * (t[1] - t[0]) ** 2
+    return float(density.log_prob(nodes, across=True, **options).exp() @ weights)
+
+
+@each_prior
+@each_volume
+@pytest.mark.parametrize("latents", [1, 2])
+def test_density_under_drawn_in_tails_integrates_to_one_in_raw_units(prior, volume: str, latents: int) -> None:
+    density = linear_density(plane_rows().double(), prior(latents), Scaling.asinh, latents).double()
+    assert integral_in_raw_units(density, volume=volume) == pytest.approx(1, abs=1e-3)
+
+
+def test_samples_under_drawn_in_tails_follow_the_density() -> None:
+    """The mean of q / p over samples of p is the integral of q, whatever the density q; here a narrow normal one."""
+    x = plane_rows()
+    density = linear_density(x, Mixture(1, 1), Scaling.asinh)
+    density.model.prior.fit_em(density.model.autoencoder.encode(x).detach())
+    samples = density.sample(20_000, across=True)
+    narrow = torch.distributions.MultivariateNormal(x.mean(0), 0.3 * torch.cov(x.T))
+    ratio = (narrow.log_prob(samples) - density.log_prob(samples, across=True)).exp()
+    assert float(ratio.mean()) == pytest.approx(1, abs=5 * float(ratio.std()) / len(ratio) ** 0.5)
+    assert float(ratio.std()) < 5
 
 
 class Angle(nn.Module):
@@ -163,6 +192,39 @@ def test_calibration_is_the_mean_of_the_eigenvalues_left_out(rows: Tensor, laten
     torch.testing.assert_close(density.residuals.variance, eigenvalues[: 4 - latents].mean(), rtol=1e-3, atol=0)
 
 
+def heavy_tailed_rows(n: int) -> Tensor:
+    """A plane in eight features, each of which may lie far off by itself."""
+    plane = 3 * torch.randn(n, 2) @ torch.randn(2, 8, generator=torch.Generator().manual_seed(2))
+    return plane + 0.1 * torch.distributions.StudentT(2.0).sample((n, 8))
+
+
+def with_student(density: Density, x: Tensor) -> Density:
+    student = Density(density.model, density.features, StudentResidual(density.residuals.directions))
+    student.calibrate(x)
+    return student
+
+
+def test_students_residual_is_the_likelier_one_for_unseen_rows_with_heavy_tails() -> None:
+    x, unseen = heavy_tailed_rows(1000), heavy_tailed_rows(1000)
+    normal = linear_density(x, Normal(2), Scaling.root_mean_square, latents=2)
+    student = with_student(normal, x)
+    assert student.log_prob(unseen, across=True).mean() > normal.log_prob(unseen, across=True).mean() + 1
+
+
+def test_students_residual_with_many_degrees_is_the_normal_one(rows: Tensor) -> None:
+    normal = linear_density(rows, Normal(2), Scaling.asinh, latents=2)
+    student = with_student(normal, rows)
+    student.residuals.degrees.fill_(1e6)
+    student.residuals.scale.copy_(normal.residuals.variance.sqrt())
+    expected = normal.log_prob(rows, across=True)
+    torch.testing.assert_close(student.log_prob(rows, across=True), expected, atol=1e-3, rtol=1e-4)
+
+
+def test_the_residual_changes_nothing_on_the_manifold(rows: Tensor) -> None:
+    normal = linear_density(rows, Normal(2), Scaling.root_mean_square, latents=2)
+    assert torch.equal(with_student(normal, rows).log_prob(rows), normal.log_prob(rows))
+
+
 @each_prior
 @pytest.mark.parametrize("factor", [100.0, 0.01])
 def test_log_density_shifts_with_the_unit(rows: Tensor, prior, factor: float) -> None:
@@ -180,9 +242,10 @@ def test_log_density_shifts_with_the_unit(rows: Tensor, prior, factor: float) ->
         torch.testing.assert_close(across, torch.full((300,), -4 * math.log(factor)), atol=0.01, rtol=0)
 
 
-def test_log_density_across_shifts_with_the_unit_of_each_column(rows: Tensor) -> None:
+@pytest.mark.parametrize("scaling", [Scaling.standard, Scaling.min_max, Scaling.asinh])
+def test_log_density_across_shifts_with_the_unit_of_each_column(rows: Tensor, scaling) -> None:
     units = torch.tensor([1.0, 100.0, 0.1, 3.0])
-    own, other = (linear_density(x, Normal(2), Scaling.standard, latents=2) for x in (rows, units * rows))
+    own, other = (linear_density(x, Normal(2), scaling, latents=2) for x in (rows, units * rows))
     shift = other.log_prob(units * rows, across=True) - own.log_prob(rows, across=True)
     torch.testing.assert_close(shift, -units.log().sum().expand(300), atol=0.01, rtol=0)
 
@@ -270,3 +333,8 @@ def test_rows_that_cannot_be_scored_are_refused(rows, word: str) -> None:
     density = Density(RateDistortion(autoencoder, Normal(2), SquaredError(), Gaussian(0.1)), features=4)
     with pytest.raises(InputError, match=word):
         density.log_prob(rows)
+
+
+def test_a_model_whose_prior_sees_the_residual_is_no_density(make_model) -> None:
+    with pytest.raises(InputError, match=r"Expected a model whose prior sees latents alone; got .*-model\.rate"):
+        Density(make_model(Mixture(4, 2), with_residual=True), features=4)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from radogaga import (
+    DAGMM,
     Autoencoder,
     Dense,
     EstimatedMixture,
@@ -20,8 +21,10 @@ from radogaga import (
     SquaredError,
     Uniform,
     fit,
+    fit_with_mixture,
     gram,
 )
+from radogaga.objective import residual_features
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,78 @@ def test_every_part_gets_a_gradient(make_model, rows: Tensor, prior) -> None:
     model(rows).total.mean().backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert silent == []
+
+
+# Residual features
+
+
+@each_prior
+@pytest.mark.parametrize("noisy_rate", [True, False], ids=["noisy rate", "clean rate"])
+def test_the_prior_sees_two_features_of_the_reconstruction_beside_the_latents(
+    make_model, rows: Tensor, prior, noisy_rate: bool
+) -> None:
+    model = make_model(prior(4), curve=0.2, noise=Still(), with_residual=True, noisy_rate=noisy_rate)
+    features = model.features(rows)
+    assert features.shape == (len(rows), 4)
+    torch.testing.assert_close(features[:, :2], model.autoencoder.encode(rows))
+    torch.testing.assert_close(model.rate(rows), -model.prior.log_prob(features))
+    noise = torch.tensor([0.1, 0.1, 0.0, 0.0]) if noisy_rate else torch.zeros(4)
+    torch.testing.assert_close(model(rows).rate, -model.prior.log_prob(features + noise))
+
+
+def test_the_prior_sees_latents_alone_by_default(make_model, rows: Tensor) -> None:
+    model = make_model(curve=0.2)
+    assert torch.equal(model.features(rows), model.autoencoder.encode(rows))
+
+
+def test_residual_features_change_the_rate_alone(make_model, rows: Tensor) -> None:
+    without, with_residual = (
+        make_model(Normal(n), curve=0.2, noise=Still(), with_residual=n > 2)(rows) for n in (2, 4)
+    )
+    assert torch.equal(with_residual.reconstruction, without.reconstruction)
+    assert torch.equal(with_residual.isometry, without.isometry)
+    assert not torch.equal(with_residual.rate, without.rate)
+
+
+def test_dagmm_and_the_objective_see_the_same_residual_features(make_model, rows: Tensor) -> None:
+    model = make_model(EstimatedMixture(4, 2).eval(), curve=0.2, with_residual=True)
+    dagmm = DAGMM(model.autoencoder, model.prior, with_residual=True)
+    assert torch.equal(model.features(rows), dagmm.features(rows))
+    torch.testing.assert_close(model.rate(rows), -dagmm.log_prob(rows))
+
+
+def test_residual_features_are_the_relative_error_and_the_cosine() -> None:
+    s, reconstructed = torch.randn(2, 50, 6).double()
+    relative = [math.dist(a, b) / math.hypot(*a) for a, b in zip(s.tolist(), reconstructed.tolist(), strict=True)]
+    cosine = [a @ b / (a.norm() * b.norm()) for a, b in zip(s, reconstructed, strict=True)]
+    expected = torch.stack([torch.tensor(relative).double(), torch.stack(cosine)], 1)
+    torch.testing.assert_close(residual_features(s, reconstructed), expected)
+
+
+def test_residual_features_do_not_depend_on_the_unit() -> None:
+    s, reconstructed = torch.randn(2, 50, 6)
+    torch.testing.assert_close(residual_features(7e3 * s, 7e3 * reconstructed), residual_features(s, reconstructed))
+
+
+def test_residual_features_of_a_perfect_reconstruction_are_zero_and_one() -> None:
+    s = torch.randn(20, 6)
+    torch.testing.assert_close(residual_features(s, s), torch.tensor([[0.0, 1.0]]).expand(20, 2))
+
+
+def test_rows_of_zeros_have_finite_residual_features_and_gradients() -> None:
+    for s, reconstructed in [(torch.zeros(1, 3), torch.zeros(1, 3)), (torch.zeros(1, 3), torch.ones(1, 3))]:
+        features = residual_features(s, reconstructed.requires_grad_())
+        features.sum().backward()
+        assert torch.isfinite(features).all()
+        assert torch.isfinite(reconstructed.grad).all()
+
+
+@pytest.mark.parametrize("prior", [Mixture, EstimatedMixture])
+def test_a_mixture_of_latents_and_residual_features_is_trained(make_model, rows: Tensor, prior) -> None:
+    model = make_model(prior(4, 2), with_residual=True)
+    fit_with_mixture(model, rows, steps=30)
+    assert torch.isfinite(model.rate(rows)).all()
+    assert model.rate(rows + 30).median() > model.rate(rows).quantile(0.95)
 
 
 # The closed form of linear models

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import special, stats
 from torch import Tensor, nn
 
 from radogaga import EstimatedMixture, Factorized, Kernel, Mixture, Normal
@@ -375,3 +375,50 @@ def test_fewer_centres_keep_the_weight_of_the_latents_around_them():
     prior = Kernel.fit_latents(z, most_centres=200)
     right = prior.points[:, 0] > 10
     assert prior.log_weights.exp()[right].sum().item() == pytest.approx(0.25, abs=1e-3)
+
+
+def kernel_at(points: Tensor, bandwidth: float) -> Kernel:
+    """A kernel density of unequal weights."""
+    prior = Kernel(points.shape[1], len(points)).to(points)
+    prior.points.copy_(points)
+    prior.log_weights.copy_(torch.rand(len(points)).log_softmax(0))
+    prior.bandwidth.fill_(bandwidth)
+    return prior
+
+
+def plain_log_prob(prior: Kernel, z: Tensor) -> Tensor:
+    points, log_weights, z = (v.double().numpy() for v in (prior.points, prior.log_weights, z))
+    bandwidth = prior.bandwidth.item()
+    squares = ((z[:, None] - points) ** 2).sum(2) / bandwidth**2
+    normaliser = prior.latents * (math.log(bandwidth) + 0.5 * math.log(2 * math.pi))
+    return torch.as_tensor(special.logsumexp(log_weights - 0.5 * squares, axis=1) - normaliser)
+
+
+@each_dimension
+@pytest.mark.parametrize("apart", [0.0, 10.0, 1000.0])
+@pytest.mark.parametrize("bandwidth", [0.1, 3.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_the_kernel_density_is_the_sum_over_its_centres(
+    latents: int, apart: float, bandwidth: float, dtype: torch.dtype
+) -> None:
+    """As exact as a precision is that holds the square of the centres' distance in bandwidths."""
+    sides = apart * torch.randint(0, 2, (200, 1)) + 5
+    prior = kernel_at((sides[:100] + torch.randn(100, latents)).to(dtype), bandwidth)
+    z = (sides[100:] + torch.randn(100, latents)).to(dtype)
+    reach = (z - prior.points.mean(0)).square().sum(1).max() / bandwidth**2
+    allowed = 4 * torch.finfo(dtype).eps * (float(reach) + 10)
+    torch.testing.assert_close(prior.log_prob(z).double(), plain_log_prob(prior, z), rtol=1e-6, atol=allowed)
+
+
+def test_the_kernel_density_is_unmoved_when_centres_and_latents_move_together() -> None:
+    points, z = torch.randn(50, 2), torch.randn(20, 2)
+    torch.manual_seed(1)
+    here = kernel_at(points, 0.3).log_prob(z)
+    torch.manual_seed(1)
+    torch.testing.assert_close(kernel_at(points + 512, 0.3).log_prob(z + 512), here, rtol=1e-3, atol=1e-3)
+
+
+def test_the_kernel_density_does_not_depend_on_how_rows_are_cut() -> None:
+    prior, z = kernel_at(torch.randn(5000, 2), 0.3), torch.randn(4000, 2)
+    parts = torch.cat([prior.log_prob(part) for part in z.split(333)])
+    torch.testing.assert_close(prior.log_prob(z), parts, rtol=1e-5, atol=1e-5)

@@ -100,3 +100,43 @@ def test_constant_feature_is_only_moved(choose: Choose, value: float, dtype: tor
 def test_scaled_rows_come_in_the_precision_of_the_model(choose: Choose, rows: Tensor, dtype: torch.dtype) -> None:
     assert choose(rows)(rows.to(dtype)).dtype == torch.float32
     assert choose(rows).double()(rows.to(dtype)).dtype == torch.float64
+
+
+@each_scaling
+def test_log_volume_is_the_log_determinant_of_the_jacobian(choose: Choose, rows: Tensor) -> None:
+    scaling, x = choose(rows).double(), 10 * torch.randn(20, 4, dtype=torch.float64)
+    jacobians = torch.func.vmap(torch.func.jacrev(lambda row: scaling(row[None])[0]))(x)
+    torch.testing.assert_close(scaling.log_volume(x), torch.linalg.slogdet(jacobians).logabsdet)
+
+
+@each_scaling
+def test_log_volume_is_finite_in_the_precision_of_the_model(choose: Choose, rows: Tensor) -> None:
+    volume = choose(rows).log_volume(torch.tensor([[3e38], [-3e38], [0.0]]).expand(3, 4).double())
+    assert volume.dtype == torch.float32
+    assert torch.isfinite(volume).all()
+
+
+def test_asinh_features_have_variance_one(rows: Tensor) -> None:
+    torch.testing.assert_close(Scaling.asinh(rows)(rows).var(0, correction=0), torch.ones(4))
+
+
+def test_asinh_keeps_the_order_of_values_however_far_out(rows: Tensor) -> None:
+    reach = torch.logspace(-2, 38, 200)
+    values = torch.cat([-reach.flip(0), reach])[:, None].expand(-1, 4)
+    scaled = Scaling.asinh(rows)(values)
+    assert torch.isfinite(scaled).all()
+    assert (scaled.diff(dim=0) > 0).all()
+
+
+def test_asinh_is_a_straight_line_near_the_centre(rows: Tensor) -> None:
+    scaling, near = Scaling.asinh(rows).double(), Scaling.standard(rows).double().inverse(0.01 * torch.randn(20, 4))
+    straight = Scaling.standard(rows).double()(near)
+    torch.testing.assert_close(scaling(near), straight / scaling.spread, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("outlier", [1e3, 1e6, -1e9])
+def test_asinh_draws_an_outlier_in_and_gives_it_back(rows: Tensor, outlier: float) -> None:
+    x = torch.cat([rows, torch.full((1, 4), outlier)])
+    bent, straight = Scaling.asinh(x), Scaling.standard(x)
+    assert (bent(x)[-1].abs() < straight(x)[-1].abs()).all()
+    torch.testing.assert_close(bent.inverse(bent(x))[-1], x[-1], rtol=1e-4, atol=0)

@@ -28,6 +28,7 @@ from radogaga import (
     Residual,
     Scaling,
     SquaredError,
+    StudentResidual,
     Uniform,
     load,
     save,
@@ -55,15 +56,15 @@ class Exponential:
         return ((self.rate * x).exp() - (self.rate * y).exp()).square().sum(1)
 
 
-def model(prior: nn.Module, **options) -> RateDistortion:
-    scaling = Scaling.standard(torch.randn(50, 4) + 3)
+def model(prior: nn.Module, choose: Callable[[Tensor], Scaling] = Scaling.standard, **options) -> RateDistortion:
+    scaling = choose(torch.randn(50, 4) + 3)
     autoencoder = Autoencoder(Residual(4, 2, [8]), Residual(2, 4, [8]), latents=2, scaling=scaling)
     distortion, noise = options.pop("distortion", SquaredError()), options.pop("noise", Gaussian(std=0.1))
     return RateDistortion(autoencoder, prior, distortion, noise, **options)
 
 
-def density(prior: nn.Module) -> Density:
-    made = Density(model(prior), features=4)
+def density(prior: nn.Module, residuals: nn.Module | None = None, **options) -> Density:
+    made = Density(model(prior, **options), features=4, residuals=residuals)
     made.calibrate(torch.randn(50, 4))
     return made
 
@@ -116,9 +117,15 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]]
     "dense": (lambda: Dense([4, 8, 2], nn.ReLU, dropout=0.3), rows_through),
     "residual": (lambda: Residual(4, 2, hidden=[5], activation=nn.GELU), rows_through),
     "scaling": (lambda: Scaling.min_max(torch.randn(50, 4)), rows_through),
+    "asinh scaling": (lambda: Scaling.asinh(torch.randn(50, 4)), rows_through),
     **{f"{name} prior": (make, prior_log_prob) for name, make in PRIORS.items()},
     **{f"model with {name} prior": (lambda make=make: model(make()), rate) for name, make in PRIORS.items()},
     **{f"density with {name} prior": (lambda make=make: density(make()), scores) for name, make in PRIORS.items()},
+    "density of Student's residual and asinh": (
+        lambda: density(Normal(2), StudentResidual(2), choose=Scaling.asinh),
+        scores,
+    ),
+    "model with residual features": (lambda: model(fitted(EstimatedMixture(4, 2)), with_residual=True), rate),
     "model in uniform noise": (lambda: model(Normal(2), noise=Uniform(0.3)), terms),
     "model with its own weights": (
         lambda: model(Normal(2), isometry_weight=3.0, reconstruction_weight=7.0, noisy_rate=False),

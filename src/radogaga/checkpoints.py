@@ -87,7 +87,10 @@ class Best:
             return
         with torch.random.fork_rng(devices=[self.rows.device] if self.rows.is_cuda else []):
             torch.manual_seed(0)
-            loss = float(torch.cat([self.objective(part).total for part in self.rows.split(8192)]).mean())
+            try:
+                loss = float(torch.cat([self.objective(part).total for part in self.rows.split(8192)]).mean())
+            except FloatingPointError:
+                loss = math.inf
         self.vain += 1
         if loss < self.loss:
             self.loss, self.vain = loss, 0
@@ -95,7 +98,7 @@ class Best:
 
     def restore(self) -> None:
         """Give the parameters with the least loss back to the objective."""
-        if self.state:
+        if self.rows is not None and self.state:
             self.objective.load_state_dict(self.state)
 
 

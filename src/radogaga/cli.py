@@ -110,7 +110,7 @@ def reproduce_anomaly(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Experiment 5.3: anomalies found on four data sets over random halves, beside what others find, as a report."""
-    from radogaga.experiments import anomaly, anomaly_report
+    from radogaga.experiments import anomaly, anomaly_report, anomaly_summary
     from radogaga.experiments.anomaly_settings import WHERE_FROM
     from radogaga.experiments.runs import claim_folder, kept, write_result
     from radogaga.progress import run_with_progress
@@ -134,9 +134,9 @@ def reproduce_anomaly(
         raise InputError(f"Expected runs in {out}; there are none of these yet. Drop --report-only.")
     rows = anomaly.with_differences(rows)
     write_result(out, "anomaly", config.described(), rows)
-    anomaly_report.write_csv(out, rows)
-    anomaly_report.write(out, config, rows, WHERE_FROM)
-    console.print(anomaly_report.terminal_table(rows))
+    anomaly_summary.write_csv(out, rows)
+    anomaly_report.write(out, config, rows, WHERE_FROM, anomaly.selection(config))
+    console.print(anomaly_summary.terminal_table(rows))
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
 
 

@@ -46,6 +46,8 @@ class NormalResidual(nn.Module):
 
     def log_prob(self, residual: Tensor) -> Tensor:
         """Return the log density of residuals in nats, ``(B, M) -> (B,)``."""
+        if not self.directions:  # then all that is left of a row is rounding errors
+            return residual.new_zeros(len(residual))
         return -0.5 * (residual.square().sum(1) / self.variance + self.directions * (2 * math.pi * self.variance).log())
 
     def sample(self, like: Tensor) -> Tensor:
@@ -98,14 +100,20 @@ class StudentResidual(nn.Module):
 
     def log_prob(self, residual: Tensor) -> Tensor:
         """Return the log density of residuals in nats, ``(B, M) -> (B,)``."""
-        law = torch.distributions.StudentT(self.degrees, scale=self.scale, validate_args=False)
-        total: Tensor = law.log_prob(self._widened(residual)).sum(1)
-        return total * (self.directions / residual.shape[1])
+        squares = (self._widened(residual) / self.scale).square()
+        tails = -0.5 * (self.degrees + 1) * (squares / self.degrees).log1p()
+        return (tails + self._log_normaliser().to(tails.dtype)).sum(1) * (self.directions / residual.shape[1])
 
     def sample(self, like: Tensor) -> Tensor:
         """Return residuals before they are projected off the manifold, ``(B, M)``."""
         law = torch.distributions.StudentT(self.degrees, scale=self.scale, validate_args=False)
         return law.sample(like.shape).to(like)
+
+    def _log_normaliser(self) -> Tensor:
+        # In double: at many degrees of freedom the two log gammas are large and all but equal.
+        degrees = self.degrees.double()
+        gammas = torch.lgamma(0.5 * (degrees + 1)) - torch.lgamma(0.5 * degrees)
+        return gammas - 0.5 * (math.pi * degrees).log() - self.scale.double().log()
 
     def _widened(self, residual: Tensor) -> Tensor:
         return residual * math.sqrt(residual.shape[1] / max(self.directions, 1))

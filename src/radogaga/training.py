@@ -112,6 +112,8 @@ def fit(
             best.look()
         total = torch.zeros(3, device=device)
         for step in range(done + 1, steps + 1):
+            if best.waited_enough:
+                break
             terms = _terms(objective, rows[batches.draw().to(device)], step)
             means = torch.stack(tuple(terms)).mean(1)
             optimizer.zero_grad()
@@ -128,8 +130,6 @@ def fit(
                     kept.keep(step)
                 if progress:
                     progress(step % log_every or log_every)
-            if best.waited_enough:
-                break
         best.restore()
     objective.eval()
     return history
@@ -234,7 +234,7 @@ def _schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> torch.
 def _rows_to_stop_by(held_out: Any, rows: Tensor) -> Tensor | None:
     if held_out is None:
         return None
-    return as_rows(held_out, columns=rows.shape[1]).to(device=rows.device, dtype=rows.dtype)
+    return as_rows(held_out, columns=rows.shape[1], name="held_out").to(device=rows.device, dtype=rows.dtype)
 
 
 def _random_devices(device: torch.device) -> list[int]:

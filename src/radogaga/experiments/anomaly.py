@@ -18,6 +18,7 @@ from radogaga.datasets.fetch import locate
 from radogaga.errors import InputError
 from radogaga.experiments import anomaly_methods as methods
 from radogaga.experiments.anomaly_peers import PEERS, PYOD, has_pyod
+from radogaga.experiments.anomaly_selection import COMPARED, compare
 from radogaga.experiments.anomaly_settings import AS_PUBLISHED
 from radogaga.experiments.runs import Row, Run
 from radogaga.version import __version__
@@ -185,6 +186,17 @@ def with_differences(rows: Sequence[Row]) -> list[Row]:
         others = [f1 for method, f1 in peers.items() if method != row["method"]]
         compared.append(row | {"difference": row["f1"] - max(others) if others else None})
     return compared
+
+
+def selection(config: Config, halves: int = 5) -> list[Row]:
+    """Return the held-out log densities that settings were chosen by, on the training halves of the first runs."""
+    seeds = range(config.seed, config.seed + min(config.runs, halves))
+    return [
+        row
+        for data in config.data
+        if data in COMPARED
+        for row in compare(data, [_halves(data, seed, config.columns)[0].train_x for seed in seeds])
+    ]
 
 
 def family_of(method: str) -> str:

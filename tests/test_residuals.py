@@ -1,0 +1,197 @@
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from radogaga import NormalResidual, StudentResidual
+from radogaga.residuals import Residuals
+
+
+def student(directions: int, degrees: float, scale: float = 1.0) -> StudentResidual:
+    law = StudentResidual(directions)
+    law.degrees.fill_(degrees)
+    law.scale.fill_(scale)
+    return law
+
+
+def normal(directions: int, std: float = 1.0) -> NormalResidual:
+    law = NormalResidual(directions)
+    law.variance.fill_(std**2)
+    return law
+
+
+def t_rows(n: int, features: int, degrees: float, scale: float = 1.0) -> Tensor:
+    return scale * torch.distributions.StudentT(degrees).sample((n, features))
+
+
+def across(features: int, latents: int) -> Tensor:
+    """A projection onto the directions off a random manifold, ``(M, M)``."""
+    tangent = torch.linalg.qr(torch.randn(features, latents)).Q
+    return torch.eye(features) - tangent @ tangent.T
+
+
+LAWS: dict[str, Callable[[int], Residuals]] = {
+    "normal": lambda c: normal(c, std=0.7),
+    "student": lambda c: student(c, degrees=3.0, scale=0.7),
+    "student of one degree": lambda c: student(c, degrees=1.0),
+    "student of many degrees": lambda c: student(c, degrees=1e6, scale=0.7),
+}
+KINDS = {"normal": NormalResidual, "student": StudentResidual}
+each_law = pytest.mark.parametrize("make", LAWS.values(), ids=LAWS)
+each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+
+
+@each_law
+def test_log_prob_is_per_row(make) -> None:
+    law, residual = make(3), torch.randn(7, 5)
+    together = law.log_prob(residual)
+    assert together.shape == (7,)
+    torch.testing.assert_close(torch.cat([law.log_prob(row) for row in residual.split(1)]), together)
+
+
+@each_law
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_log_prob_and_samples_come_in_the_precision_of_the_rows(make, dtype: torch.dtype) -> None:
+    law, residual = make(5).to(dtype), torch.randn(7, 5, dtype=dtype)
+    assert law.log_prob(residual).dtype == law.sample(residual).dtype == dtype
+    assert law.sample(residual).shape == (7, 5)
+
+
+@each_law
+def test_one_direction_of_one_feature_integrates_to_one(make) -> None:
+    t = torch.linspace(-16, 16, 4001, dtype=torch.float64)
+    log_density = make(1).double().log_prob(t.sinh()[:, None])
+    assert float((log_density.exp() * t.cosh()).sum() * (t[1] - t[0])) == pytest.approx(1, abs=1e-5)
+
+
+@each_law
+def test_a_law_for_no_directions_says_nothing(make) -> None:
+    assert torch.equal(make(0).log_prob(torch.randn(7, 5)), torch.zeros(7))
+
+
+@each_law
+def test_the_further_off_the_less_likely(make) -> None:
+    steps = torch.linspace(0, 100, 50)[:, None] * torch.randn(5)
+    assert (make(3).log_prob(steps).diff() < 0).all()
+
+
+def test_the_normal_law_is_a_normal_density_in_the_directions_off_the_manifold() -> None:
+    """With as many directions as features, on all of the space."""
+    for directions in (1, 3, 5):
+        basis = torch.linalg.qr(torch.randn(5, directions)).Q.double()
+        inside = torch.randn(50, directions).double()
+        expected = stats.multivariate_normal(np.zeros(directions), 0.7**2 * np.eye(directions)).logpdf(inside.numpy())
+        found = normal(directions, std=0.7).double().log_prob(inside @ basis.T)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("degrees", [0.5, 3.0, 100.0, 1e4, 1e6])
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-3), (torch.float64, 1e-6)], ids=str)
+def test_students_law_with_all_directions_is_the_product_over_features(
+    degrees: float, dtype: torch.dtype, allowed: float
+) -> None:
+    residual = 2 * torch.randn(50, 6, dtype=dtype)
+    law = student(6, degrees, scale=0.7).to(dtype)
+    expected = stats.t.logpdf(residual.double().numpy(), degrees, scale=law.scale.item()).sum(1)
+    np.testing.assert_allclose(law.log_prob(residual), expected, rtol=0, atol=allowed)
+
+
+@pytest.mark.parametrize("directions", [0, 1, 4, 6])
+def test_students_law_approaches_the_normal_one_with_many_degrees(directions: int) -> None:
+    residual = torch.randn(50, 6) @ across(6, 6 - directions)
+    expected = normal(directions, std=0.7).double().log_prob(residual.double())
+    missed = [(student(directions, d, 0.7).log_prob(residual) - expected).abs().max().item() for d in (1e2, 1e4, 1e6)]
+    assert missed == sorted(missed, reverse=True)
+    assert missed[-1] < 1e-3
+
+
+@each_kind
+@pytest.mark.parametrize("directions", [2, 6])
+def test_fit_is_the_likeliest_law(kind, directions: int) -> None:
+    residual = t_rows(800, 6, degrees=4.0) @ across(6, 6 - directions)
+    law = kind(directions)
+    law.fit(residual)
+    best = law.log_prob(residual).mean()
+    for name in law.state_dict():
+        for factor in (0.8, 1.25):
+            other = kind(directions)
+            other.load_state_dict(law.state_dict())
+            getattr(other, name).mul_(factor)
+            assert other.log_prob(residual).mean() < best
+
+
+@pytest.mark.parametrize("degrees", [1.0, 3.0, 8.0])
+@pytest.mark.parametrize("unit", [1e-3, 1e4])
+def test_students_law_recovers_degrees_and_scale_in_any_unit(degrees: float, unit: float) -> None:
+    law = StudentResidual(4)
+    law.fit(t_rows(4000, 4, degrees, scale=0.5 * unit))
+    assert law.degrees.item() == pytest.approx(degrees, rel=0.15)
+    assert law.scale.item() == pytest.approx(0.5 * unit, rel=0.05)
+
+
+def test_students_law_of_normal_residuals_is_nearly_normal() -> None:
+    residual, unseen = torch.randn(2, 2000, 4)
+    laws = StudentResidual(4), NormalResidual(4)
+    for law in laws:
+        law.fit(residual)
+    by_student, by_normal = (law.log_prob(unseen).mean().item() for law in laws)
+    assert by_student == pytest.approx(by_normal, abs=0.01)
+
+
+@each_kind
+def test_fit_is_repeatable_and_leaves_the_global_generator_alone(kind) -> None:
+    residual, before = t_rows(9000, 4, degrees=3.0), torch.get_rng_state()
+    one, other = kind(4), kind(4)
+    for law in (one, other):
+        law.fit(residual)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert one.state_dict() == other.state_dict()
+
+
+LITTLE = {
+    "only zeros": lambda: torch.zeros(100, 4),
+    "one that is not zero": lambda: torch.zeros(100, 4).index_put((torch.tensor(3), torch.tensor(1)), torch.ones(())),
+    "mostly zeros": lambda: torch.randn(400, 4) * (torch.rand(400, 1) < 0.1),
+    "rounding errors": lambda: 1e-8 * torch.randn(100, 4),
+    "all alike": lambda: torch.ones(100, 4),
+    "one row": lambda: torch.randn(1, 4),
+}
+
+
+@each_kind
+@pytest.mark.parametrize("residual", LITTLE.values(), ids=LITTLE)
+@pytest.mark.parametrize("directions", [0, 2, 4])
+def test_residuals_that_say_little_give_a_law_all_the_same(kind, residual, directions: int) -> None:
+    law, residual = kind(directions), residual()
+    law.fit(residual)
+    at, off = law.log_prob(residual), law.log_prob(residual + 10)
+    for numbers in (at, off, law.sample(residual), *law.state_dict().values()):
+        assert torch.isfinite(numbers).all()
+    assert not directions or off.mean() < at.mean()
+
+
+@pytest.mark.parametrize("degrees", [1.0, 3.0, 1e6])
+def test_samples_of_students_law_follow_it(degrees: float) -> None:
+    samples = student(5, degrees, scale=0.7).sample(torch.zeros(1000, 5)).flatten()
+    assert stats.kstest(samples.numpy(), stats.t(degrees, scale=0.7).cdf).pvalue > 1e-3
+
+
+def test_samples_of_the_normal_law_follow_it() -> None:
+    samples = normal(5, std=0.7).sample(torch.zeros(1000, 5)).flatten()
+    assert stats.kstest(samples.numpy(), stats.norm(scale=0.7).cdf).pvalue > 1e-3
+
+
+NEARLY_NORMAL = {"normal": lambda c: normal(c, std=0.7), "student": lambda c: student(c, degrees=1e4, scale=0.7)}
+
+
+@pytest.mark.parametrize("make", NEARLY_NORMAL.values(), ids=NEARLY_NORMAL)
+@pytest.mark.parametrize("directions", [1, 3, 6])
+def test_samples_projected_off_the_manifold_have_the_entropy_of_the_law(make, directions: int) -> None:
+    law = make(directions)
+    residual = law.sample(torch.zeros(5000, 6)) @ across(6, 6 - directions)
+    expected = directions * (math.log(0.7) + stats.norm.entropy())
+    assert -law.log_prob(residual).mean().item() == pytest.approx(expected, abs=0.1)

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from radogaga.spectrum import components_above_chance, components_for_share, principal_axes, variance_left
+
+
+def correlated(n: int, columns: int) -> Tensor:
+    return torch.randn(n, columns) @ torch.randn(columns, columns) + 3
+
+
+def planted(rank: int, n: int = 600, columns: int = 20, noise: float = 0.3) -> Tensor:
+    """Rows of a plane with noise about it."""
+    axes = torch.linalg.qr(torch.randn(columns, rank)).Q
+    return 3 * torch.randn(n, rank) @ axes.T + noise * torch.randn(n, columns)
+
+
+ROWS = {
+    "fewer rows than columns": lambda: correlated(12, 40),
+    "as many rows as columns": lambda: correlated(20, 20),
+    "more rows than columns": lambda: correlated(300, 7),
+    "a long set": lambda: correlated(20_000, 5),
+    "a long set of many columns": lambda: correlated(8500, 60),
+    "constant columns": lambda: correlated(50, 5) * torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0]) + 2,
+    "a repeated column": lambda: correlated(50, 5)[:, [0, 1, 2, 2, 3]],
+    "far from the origin": lambda: correlated(300, 4) + 1e3,
+    "one column": lambda: correlated(300, 1),
+    "one row": lambda: correlated(1, 4),
+}
+each_rows = pytest.mark.parametrize("make", ROWS.values(), ids=ROWS)
+each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+
+
+@each_rows
+@each_dtype
+def test_principal_axes_are_those_of_the_singular_value_decomposition(make, dtype: torch.dtype) -> None:
+    s = make().to(dtype)
+    centre, axes, variances = principal_axes(s)
+    centred = s.double().numpy() - s.double().numpy().mean(0)
+    lengths = np.linalg.svd(centred, compute_uv=False)
+    expected = lengths**2 / len(s)
+    assert centre.dtype == axes.dtype == variances.dtype == dtype
+    assert axes.shape == (len(expected), s.shape[1])
+    close = 1e-5 if dtype == torch.float32 else 1e-10
+    np.testing.assert_allclose(variances, expected, rtol=close, atol=close * max(expected[0], 1e-3))
+    np.testing.assert_allclose(centre, s.double().mean(0), rtol=close)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(len(expected)), atol=close)
+    # Signs and the turn within equal variances are free: what the axes carry is not.
+    rebuilt = axes.double().T @ torch.diag(variances.double()) @ axes.double()
+    scale = max(expected[0], 1e-3)
+    np.testing.assert_allclose(rebuilt / scale, centred.T @ centred / len(s) / scale, atol=10 * close)
+
+
+@each_rows
+def test_variances_fall_and_are_never_negative(make) -> None:
+    variances = principal_axes(make())[2]
+    assert (variances.diff() <= 0).all()
+    assert (variances >= 0).all()
+
+
+def test_principal_axes_do_not_depend_on_the_order_of_rows() -> None:
+    s = correlated(9000, 4)
+    there, back = principal_axes(s), principal_axes(s.flip(0))
+    torch.testing.assert_close(there[2], back[2])
+    torch.testing.assert_close((there[1] * back[1]).sum(1).abs(), torch.ones(4))
+
+
+# How many components
+
+
+@pytest.mark.parametrize("rank", [1, 3, 6])
+@pytest.mark.parametrize("rows", [200, 9000])
+def test_a_planted_rank_is_found(rank: int, rows: int) -> None:
+    s = planted(rank, rows)
+    assert components_above_chance(s) == rank
+    assert components_above_chance(s[:, torch.randperm(20)]) == rank
+    assert components_above_chance(torch.cat([s, torch.ones(rows, 3)], 1)) == rank
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_planted_rank_does_not_depend_on_the_draw(seed: int) -> None:
+    assert components_above_chance(planted(3), most_rows=300, seed=seed) == 3
+
+
+NOTHING = {
+    "noise": lambda: torch.randn(400, 10),
+    "fewer rows than columns": lambda: torch.randn(8, 30),
+    "one column": lambda: torch.randn(400, 1),
+    "constant": lambda: torch.ones(50, 5),
+    "one row": lambda: torch.randn(1, 5),
+}
+
+
+@pytest.mark.parametrize("make", NOTHING.values(), ids=NOTHING)
+def test_there_is_always_one_component_and_few_in_nothing(make) -> None:
+    assert 1 <= components_above_chance(make()) <= 4
+
+
+def test_counting_is_repeatable_and_leaves_the_global_generator_alone() -> None:
+    s, before = torch.randn(100, 10), torch.get_rng_state()
+    assert components_above_chance(s, seed=3) == components_above_chance(s, seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99, 0.9999])
+@pytest.mark.parametrize("name", ["fewer rows than columns", "more rows than columns", "constant columns"])
+def test_components_for_a_share_are_those_of_scikit_learn(name: str, share: float) -> None:
+    s = ROWS[name]()
+    assert components_for_share(s, share) == PCA(share, svd_solver="full").fit(s.double().numpy()).n_components_
+
+
+@each_rows
+def test_the_whole_share_takes_no_more_components_than_there_are(make) -> None:
+    s = make()
+    assert 1 <= components_for_share(s, 1.0) <= min(s.shape)
+
+
+@pytest.mark.parametrize("latents", [1, 3, 6])
+def test_the_variance_left_is_the_noise_of_probabilistic_pca(latents: int) -> None:
+    s = correlated(300, 7)
+    expected = PCA(latents).fit(s.double().numpy()).noise_variance_ * 299 / 300
+    assert variance_left(s, latents) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_variance_left_by_the_planted_rank_is_the_noise() -> None:
+    assert variance_left(planted(3, n=5000, noise=0.3), 3) == pytest.approx(0.09, rel=0.03)
+
+
+def test_nothing_is_left_by_all_components() -> None:
+    assert variance_left(correlated(300, 4), 4) == 0
+    assert variance_left(planted(1, noise=0.0), 1) == pytest.approx(0, abs=1e-10)
