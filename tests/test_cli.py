@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from radogaga import (
     Autoencoder,
@@ -182,3 +183,36 @@ def test_a_truncated_model_is_refused(program, saved_model):
 
 def test_a_foreign_folder_is_refused(program, tmp_path):
     assert refused(program("inspect", tmp_path), "no saved model")
+
+
+def pictures(folder: Path, people: int = 12) -> Path:
+    for person in range(people):
+        (folder / f"person{person}").mkdir(parents=True)
+        for shot in range(2):
+            pixels = np.random.default_rng(person + shot).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"person{person}" / f"{shot}.png")
+    (folder / "person0" / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_pictures_become_one_array_and_what_is_none_is_named(program, tmp_path):
+    out = tmp_path / "faces.npy"
+    result = program("images", "prepare", pictures(tmp_path / "in"), "--out", out, "--size", 16, "--split", "by-folder")
+    assert result.returncode == 0
+    assert np.load(out, mmap_mode="r").shape == (24, 16, 16, 3)
+    assert "24 x 16 x 16 x 3" in result.stdout
+    assert "notes.txt" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("nowhere", "--out", "a.npy"), "nowhere"),
+        ((".", "--out", "a.npy", "--crop", "round"), "round"),
+        ((".", "--out", "a.npy", "--split", "by-colour"), "by-colour"),
+        ((".", "--out", "a.png"), ".npy"),
+    ],
+)
+def test_pictures_that_cannot_be_prepared_end_in_one_line(program, tmp_path, monkeypatch, arguments, word):
+    monkeypatch.chdir(pictures(tmp_path / "in"))
+    assert refused(program("images", "prepare", *arguments), word)

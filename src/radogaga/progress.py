@@ -1,8 +1,9 @@
-"""Progress of many runs on a terminal, with an estimate of the time that is left."""
+"""Progress on a terminal, with an estimate of the time that is left."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -34,3 +35,12 @@ def run_with_progress(runs: Sequence[Run], out: Path, *, jobs: int | None, conso
         except KeyboardInterrupt:
             progress.console.print("Stopped. The same command goes on from here.")
             raise
+
+
+@contextmanager
+def steps_with_progress(what: str, console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Give a function of (done, total) that moves a progress bar, gone in the end."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
