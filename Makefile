@@ -22,6 +22,7 @@ slow: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/together.py
 
 # torch first, so that the pinned build is there before anything else asks for any torch.
 $(VENV)/ready: pyproject.toml constraints.txt
