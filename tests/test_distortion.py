@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from radogaga import Autodiff, CrossEntropy, Distortion, SquaredError
+from radogaga import SSIM, Autodiff, CrossEntropy, Distortion, QuadraticSSIM, SquaredError
 
 
 def exponential(x: Tensor, y: Tensor) -> Tensor:
@@ -31,9 +31,19 @@ DISTORTIONS = {
     "autodiff of coupled features": Autodiff(coupled),
 }
 CLOSED_FORMS = {"squared error": SquaredError(), "cross entropy": CrossEntropy()}
-each_distortion = pytest.mark.parametrize("distortion", DISTORTIONS.values(), ids=DISTORTIONS)
-each_closed_form = pytest.mark.parametrize("distortion", CLOSED_FORMS.values(), ids=CLOSED_FORMS)
-each_shape = pytest.mark.parametrize("shape", [(6, 5), (6, 2, 3, 3)], ids=["rows", "pictures"])
+OF_PICTURES = {"structural similarity": SSIM(window=2), "its quadratic form": QuadraticSSIM(window=2, deviation=0.8)}
+ROWS, PICTURES = (6, 5), (6, 2, 3, 3)
+
+
+def cases(of_anything: dict[str, Distortion]) -> list:
+    """Each distortion with each shape that it takes."""
+    shaped = [(name, d, shape) for name, d in of_anything.items() for shape in (ROWS, PICTURES)]
+    shaped += [(name, d, PICTURES) for name, d in OF_PICTURES.items()]
+    return [pytest.param(d, shape, id=f"{name}-{'rows' if shape == ROWS else 'pictures'}") for name, d, shape in shaped]
+
+
+each_distortion = pytest.mark.parametrize(("distortion", "shape"), cases(DISTORTIONS))
+each_closed_form = pytest.mark.parametrize(("distortion", "shape"), cases(CLOSED_FORMS))
 
 
 def points(shape: tuple[int, ...]) -> Tensor:
@@ -46,20 +56,17 @@ def directions(shape: tuple[int, ...], n: int) -> Tensor:
 
 
 @each_distortion
-@each_shape
 def test_distortion_between_equals_is_zero(distortion: Distortion, shape: tuple[int, ...]) -> None:
     x = points(shape)
     torch.testing.assert_close(distortion(x, x), torch.zeros(6, dtype=torch.float64))
 
 
 @each_distortion
-@each_shape
 def test_distortion_is_positive_between_points_that_differ(distortion: Distortion, shape: tuple[int, ...]) -> None:
     assert (distortion(points(shape), points(shape)) > 0).all()
 
 
 @each_distortion
-@each_shape
 def test_distortion_of_a_small_step_is_the_metric(distortion: Distortion, shape: tuple[int, ...]) -> None:
     x, (u,) = points(shape), directions(shape, 1)
     expected = distortion.inner(x, u, u)
@@ -69,14 +76,12 @@ def test_distortion_of_a_small_step_is_the_metric(distortion: Distortion, shape:
 
 
 @each_distortion
-@each_shape
 def test_metric_is_symmetric(distortion: Distortion, shape: tuple[int, ...]) -> None:
     x, (u, v) = points(shape), directions(shape, 2)
     torch.testing.assert_close(distortion.inner(x, u, v), distortion.inner(x, v, u))
 
 
 @each_distortion
-@each_shape
 def test_metric_is_bilinear(distortion: Distortion, shape: tuple[int, ...]) -> None:
     x, (u, v, w) = points(shape), directions(shape, 3)
     expected = 2 * distortion.inner(x, u, w) - 3 * distortion.inner(x, v, w)
@@ -84,7 +89,6 @@ def test_metric_is_bilinear(distortion: Distortion, shape: tuple[int, ...]) -> N
 
 
 @each_distortion
-@each_shape
 def test_metric_is_positive_semidefinite(distortion: Distortion, shape: tuple[int, ...]) -> None:
     x = points(shape)
     basis = torch.eye(x[0].numel(), dtype=x.dtype).reshape(-1, 1, *shape[1:]).expand(-1, *shape)
@@ -94,7 +98,6 @@ def test_metric_is_positive_semidefinite(distortion: Distortion, shape: tuple[in
 
 
 @each_distortion
-@each_shape
 def test_rows_do_not_touch_each_other(distortion: Distortion, shape: tuple[int, ...]) -> None:
     x, y, (u, v) = points(shape), points(shape), directions(shape, 2)
     torch.testing.assert_close(distortion(x, y)[2:3], distortion(x[2:3], y[2:3]))
@@ -102,7 +105,6 @@ def test_rows_do_not_touch_each_other(distortion: Distortion, shape: tuple[int, 
 
 
 @each_distortion
-@each_shape
 def test_metric_is_the_same_without_gradients(distortion: Distortion, shape: tuple[int, ...]) -> None:
     x, (u, v) = points(shape), directions(shape, 2)
     with torch.no_grad():
@@ -112,13 +114,14 @@ def test_metric_is_the_same_without_gradients(distortion: Distortion, shape: tup
 
 @each_distortion
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_distortion_keeps_the_precision_of_its_input(distortion: Distortion, dtype: torch.dtype) -> None:
-    x, y, (u, v) = points((3, 4)).to(dtype), points((3, 4)).to(dtype), directions((3, 4), 2).to(dtype)
+def test_distortion_keeps_the_precision_of_its_input(
+    distortion: Distortion, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    x, y, (u, v) = points(shape).to(dtype), points(shape).to(dtype), directions(shape, 2).to(dtype)
     assert distortion(x, y).dtype == distortion.inner(x, u, v).dtype == dtype
 
 
 @each_closed_form
-@each_shape
 def test_autodiff_agrees_with_the_closed_form(distortion: Distortion, shape: tuple[int, ...]) -> None:
     x, y, (u, v) = points(shape), points(shape), directions(shape, 2)
     torch.testing.assert_close(Autodiff(distortion)(x, y), distortion(x, y))

@@ -4,7 +4,14 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from radogaga.spectrum import components_above_chance, components_for_share, principal_axes, variance_left
+from radogaga import spectrum
+from radogaga.spectrum import (
+    components_above_chance,
+    components_for_share,
+    leading_axes,
+    principal_axes,
+    variance_left,
+)
 
 
 def correlated(n: int, columns: int) -> Tensor:
@@ -131,3 +138,32 @@ def test_the_variance_left_by_the_planted_rank_is_the_noise() -> None:
 def test_nothing_is_left_by_all_components() -> None:
     assert variance_left(correlated(300, 4), 4) == 0
     assert variance_left(planted(1, noise=0.0), 1) == pytest.approx(0, abs=1e-10)
+
+
+def pictures_like(n: int = 400, features: int = 300) -> Tensor:
+    """Rows whose spectrum falls as a picture's does, off the origin."""
+    scale = torch.arange(1, features + 1) ** -1.0
+    return torch.randn(n, features) * scale @ torch.linalg.qr(torch.randn(features, features)).Q + 1
+
+
+@pytest.mark.parametrize("count", [1, 10, 60])
+def test_leading_axes_are_the_first_of_all(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pictures_like()
+    centre, axes, variances = principal_axes(rows)
+    variances = variances[:count]
+    assert torch.equal(leading_axes(rows, count)[1], axes[:count])
+    monkeypatch.setattr(spectrum, "_MOST_EXACT", 10)
+    found = leading_axes(rows, count)
+    torch.testing.assert_close(found[0], centre)
+    torch.testing.assert_close(found[2], variances, rtol=2e-3, atol=0)
+    torch.testing.assert_close(found[1] @ found[1].T, torch.eye(count), atol=1e-5, rtol=0)
+    carried = ((rows - centre) @ found[1].T).square().sum() / len(rows)
+    torch.testing.assert_close(carried, variances.sum(), rtol=1e-4, atol=0)
+
+
+def test_leading_axes_are_repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pictures_like()
+    monkeypatch.setattr(spectrum, "_MOST_EXACT", 10)
+    before = torch.get_rng_state()
+    assert torch.equal(leading_axes(rows, 5)[1], leading_axes(rows, 5)[1])
+    assert torch.equal(torch.get_rng_state(), before)

@@ -2,6 +2,7 @@
 
 from radogaga.baselines import DAGMM
 from radogaga.checkpoints import History
+from radogaga.convolutional import GDN, ConvolutionalDecoder, ConvolutionalEncoder, LinearPlus
 from radogaga.density import Density
 from radogaga.distortion import Autodiff, CrossEntropy, Distortion, SquaredError
 from radogaga.errors import InputError
@@ -12,14 +13,19 @@ from radogaga.objective import Identity, Log, RateDistortion, Terms
 from radogaga.priors import EstimatedMixture, Factorized, Kernel, Mixture, Normal, Prior
 from radogaga.residuals import NormalResidual, StudentResidual
 from radogaga.scaling import Scaling
+from radogaga.ssim import SSIM, QuadraticSSIM
 from radogaga.storage import load, save
 from radogaga.training import fit, fit_with_mixture
 from radogaga.version import __version__
 
 __all__ = [
     "DAGMM",
+    "GDN",
+    "SSIM",
     "Autodiff",
     "Autoencoder",
+    "ConvolutionalDecoder",
+    "ConvolutionalEncoder",
     "CrossEntropy",
     "Dense",
     "Density",
@@ -32,12 +38,14 @@ __all__ = [
     "InputError",
     "Isometry",
     "Kernel",
+    "LinearPlus",
     "Log",
     "Mixture",
     "Noise",
     "Normal",
     "NormalResidual",
     "Prior",
+    "QuadraticSSIM",
     "RateDistortion",
     "Residual",
     "Scaling",

@@ -13,9 +13,12 @@ from radogaga.distortion import Distortion
 from radogaga.objective import RateDistortion
 from radogaga.priors import Prior
 
+_MOST_NUMBERS = 2**24
+_MOST_ROWS = 1000
+
 
 def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return decoded rows ``(B, M)`` and the decoder's Jacobian columns J e_j, ``(N, B, M)``.
+    """Return decoded rows ``(B, ...)`` and the decoder's Jacobian columns J e_j, ``(N, B, ...)``.
 
     One forward-mode derivative for each latent, all in one batch: no row's derivative depends on another's.
     """
@@ -27,6 +30,9 @@ def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Ten
 def gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) -> Tensor:
     """Return J' A J, A at the decoded point: ``(B, N) -> (B, N, N)``.
 
+    A J e_j is the gradient of u' A J e_j in u: one for each latent, not one inner product for each pair of latents.
+    A long batch is taken in parts, so that N Jacobian columns of pictures fit into memory.
+
     Examples
     --------
     >>> import torch
@@ -35,12 +41,18 @@ def gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) 
     tensor([[[4., 0.],
              [0., 4.]]])
     """
+    numbers = max(z.shape[1] * decode(z[:1]).numel(), 1)
+    return torch.cat([_gram(decode, distortion, part) for part in z.split(max(_MOST_NUMBERS // numbers, 1))])
+
+
+def _gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) -> Tensor:
     decoded, tangents = jacobian(decode, z)
 
-    def column(v: Tensor) -> Tensor:
-        return vmap(lambda u: distortion.inner(decoded, u, v))(tangents)
+    def metric_times(v: Tensor) -> Tensor:
+        return grad(lambda u: distortion.inner(decoded, u, v).sum())(v)
 
-    return vmap(column)(tangents).permute(2, 0, 1)
+    images = vmap(metric_times)(tangents)
+    return torch.einsum("ibm,jbm->bij", tangents.flatten(2), images.flatten(2))
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ def measure_isometry(model: RateDistortion, x: Tensor, *, rows: int = 2000, seed
     model : RateDistortion
         The model; its distortion and weights say what isometric means.
     x : Tensor
-        Raw rows, ``(n, M)``.
+        Raw rows, ``(n, M)``, or pictures, ``(n, C, H, W)``.
     rows : int
         At how many of them, at most, to take the Jacobian.
     seed : int
@@ -105,7 +117,7 @@ def measure_isometry(model: RateDistortion, x: Tensor, *, rows: int = 2000, seed
     1.0
     """
     generator = torch.Generator().manual_seed(seed)
-    latents = model.autoencoder.encode(x)
+    latents = torch.cat([model.autoencoder.encode(part) for part in x.split(_MOST_ROWS)])
     chosen = torch.randperm(len(x), generator=generator)[:rows].to(latents.device)
     z = latents[chosen]
     grams = torch.cat([gram(model.autoencoder.decode_scaled, model.distortion, part) for part in z.split(500)])

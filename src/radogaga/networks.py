@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from radogaga.errors import InputError
 from radogaga.scaling import Scaling
-from radogaga.spectrum import principal_axes
+from radogaga.spectrum import leading_axes
 
 
 class Dense(nn.Sequential):
@@ -157,14 +157,14 @@ class Autoencoder(nn.Module):
 
 
 def start_as_pca(autoencoder: Autoencoder, x: Tensor) -> None:
-    """Set an autoencoder of two `Residual` networks to PCA of the rows, its leading components in order.
+    """Set an autoencoder of two networks that start linear to PCA of the rows, its leading components in order.
 
     Parameters
     ----------
     autoencoder : Autoencoder
-        Its encoder and decoder are `Residual`, untrained.
+        Its encoder and decoder are `Residual`, `LinearPlus` or your own with a `linear` part, untrained.
     x : Tensor
-        Raw rows, ``(n, M)``.
+        Raw rows, ``(n, M)``, or pictures, ``(n, C, H, W)``.
 
     Examples
     --------
@@ -176,18 +176,21 @@ def start_as_pca(autoencoder: Autoencoder, x: Tensor) -> None:
     >>> torch.allclose(model.decode(model.encode(x)), x, atol=1e-4)
     True
     """
-    encoder, decoder = autoencoder.encoder, autoencoder.decoder
-    if not (isinstance(encoder, Residual) and isinstance(decoder, Residual)):
-        raise TypeError(f"Expected two Residual networks; got {type(encoder).__name__}, {type(decoder).__name__}.")
+    encode, decode = _linear_part(autoencoder.encoder), _linear_part(autoencoder.decoder)
     if len(x) <= autoencoder.latents:
         raise InputError(
             f"Expected more rows than the {autoencoder.latents} latents; got {len(x)}. Pass more rows or fewer latents."
         )
     with torch.no_grad():
-        s = autoencoder.scaling(x)
-        centre, axes, _ = principal_axes(s)
-        axes = axes[: autoencoder.latents]
-        encoder.linear.weight.copy_(axes)
-        encoder.linear.bias.copy_(-axes @ centre)
-        decoder.linear.weight.copy_(axes.T)
-        decoder.linear.bias.copy_(centre)
+        centre, axes, _ = leading_axes(autoencoder.scaling(x).flatten(1), autoencoder.latents)
+        encode.weight.copy_(axes)
+        encode.bias.copy_(-axes @ centre)
+        decode.weight.copy_(axes.T)
+        decode.bias.copy_(centre)
+
+
+def _linear_part(network: nn.Module) -> nn.Linear:
+    linear = getattr(network, "linear", None)
+    if not isinstance(linear, nn.Linear):
+        raise TypeError(f"Expected a network with a linear part, as Residual has; got {type(network).__name__}.")
+    return linear
