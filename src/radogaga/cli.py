@@ -138,7 +138,9 @@ def reproduce_anomaly(
     write_result(out, "anomaly", config.described(), rows)
     anomaly_summary.write_csv(out, rows)
     anomaly_report.write(out, config, rows, WHERE_FROM, anomaly.selection(config))
-    console.print(anomaly_summary.terminal_table(rows))
+    # Too wide for many a terminal: better lines that fold than figures that are cut off.
+    wide = Console(quiet=quiet, width=max(console.width, 140))
+    wide.print(anomaly_summary.terminal_table(rows))
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
 
 

@@ -40,7 +40,7 @@ NOT_BLIND = (
 CHOICE = (
     "Median log density of held-out rows in raw units, within training halves, mean over the first of them; the "
     "residual counts. Scalings were compared under the normal law first, which squared error stands for, and laws "
-    "under the scaling chosen; over both at once, min-max with Student's law would be first."
+    "under the scaling chosen: the best cell of all may be another one, min-max with Student's law for one."
 )
 CAPTIONS = {
     "spread": "F1, one dot a run, the dark bar at the median; the red tick is the published mean. Look at the width: "
