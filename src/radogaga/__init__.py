@@ -6,6 +6,7 @@ from radogaga.convolutional import GDN, ConvolutionalDecoder, ConvolutionalEncod
 from radogaga.density import Density
 from radogaga.distortion import Autodiff, CrossEntropy, Distortion, SquaredError
 from radogaga.errors import InputError
+from radogaga.estimator import RaDOGAGA
 from radogaga.isometry import Isometry, gram, measure_isometry
 from radogaga.networks import Autoencoder, Dense, Residual, start_as_pca
 from radogaga.noise import Gaussian, Noise, Uniform
@@ -46,6 +47,7 @@ __all__ = [
     "NormalResidual",
     "Prior",
     "QuadraticSSIM",
+    "RaDOGAGA",
     "RateDistortion",
     "Residual",
     "Scaling",

@@ -1,0 +1,294 @@
+"""RaDOGAGA as a scikit-learn estimator: a density, an anomaly score and an embedding, with nothing to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    OutlierMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from radogaga.errors import InputError
+from radogaga.isometry import measure_isometry
+from radogaga.preparation import numbers, ready, say, split
+from radogaga.recipe import Choices, train
+from radogaga.units import Array, Units
+
+_ALARM_RATE = 0.01
+# Training and measuring see rows within so many spreads of the centre; scores have no such bound.
+_CLIP = 30.0
+_MOST_MEASURED, _MOST_JACOBIANS = 20_000, 500
+_BATCH = 4096
+
+
+class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignore[misc]
+    """Density, anomaly detection and non-linear PCA by an autoencoder whose latent space is isometric to the data.
+
+    ``log p(x) = log P(z) + log p(residual) + log |det ds/dx|``, in nats, per unit of the columns as they are: z the
+    latents of the scaled row s, P a kernel density of them, the residual what the decoder leaves of s.
+
+    Parameters
+    ----------
+    n_components : int, float or "auto"
+        Number of latents: a count, a share of the variance between 0 and 1, or the fewest that carry 99 % of it, at
+        most 40.
+    resolution : float or "auto"
+        Details smaller than this are noise, in units of a column's spread.
+    contamination : float or "auto"
+        Share of the training rows that `predict` calls anomalies, in (0, 0.5]. "auto": the threshold is the 1 %
+        quantile of the scores of training rows that were held out.
+    max_steps : int
+        Most training steps; 0 leaves the model as it starts, PCA with a kernel density.
+    random_state : int, RandomState instance or None
+        Draws all that is random: the same integer gives the same model.
+    device : str
+        Where to train and score, "cpu" or "cuda".
+    verbose : int
+        Above 0, a progress bar with the time left.
+
+    Attributes
+    ----------
+    density_ : Density
+        The fitted density, of columns that vary, standardised.
+    offset_ : float
+        Scores below it are anomalies: ``decision_function = score_samples - offset_``.
+    calibration_scores_ : ndarray
+        Sorted scores of the held-out rows, which only the columns' units have seen; from fewer than 50 rows, of all.
+    n_components_, resolution_
+        What "auto" has become.
+    explained_variance_ratio_ : ndarray
+        Each latent's share of the variance, largest first; what they leave of 1 is the residual's.
+    isometry_ : Isometry
+        How isometric the embedding is.
+    history_ : History
+        The training curve.
+    n_features_in_, feature_names_in_
+        The columns.
+
+    References
+    ----------
+    Kato et al., "Rate-distortion optimization guided autoencoder for isometric embedding in Euclidean latent space",
+    ICML 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from radogaga import RaDOGAGA
+    >>> x = np.random.RandomState(0).normal(size=(200, 2)) @ [[1.0, 0.9], [0.0, 0.1]]
+    >>> model = RaDOGAGA(max_steps=50, random_state=0).fit(x)
+    >>> model.predict([[1.0, 1.0], [1.0, -1.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints = {  # noqa: RUF012 - scikit-learn's name and form
+        "n_components": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+        ],
+        "resolution": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "max_steps": [Interval(Integral, 0, None, closed="left")],
+        "random_state": ["random_state"],
+        "device": [str],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components: int | float | str = "auto",
+        *,
+        resolution: float | str = "auto",
+        contamination: float | str = "auto",
+        max_steps: int = 1000,
+        random_state: int | np.random.RandomState | None = None,
+        device: str = "cpu",
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.resolution = resolution
+        self.contamination = contamination
+        self.max_steps = max_steps
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Fit to rows of numbers; a row of weight k counts as k copies of it, one of weight 0 as none."""
+        del y
+        x = numbers(self, X, reset=True)
+        random = check_random_state(self.random_state)
+        seed = int(random.randint(2**31 - 1))
+        x = ready(x, sample_weight, random)
+        self._units = Units.of(x)
+        if constant := int((~self._units.varying).sum()):
+            say(f"{constant} of {x.shape[1]} columns are constant and do not count. Drop them if they should.", above=2)
+        rows, to_stop_by, to_calibrate = split(x, random)
+        self._train(rows, to_stop_by, seed)
+        self._calibrate(x, to_calibrate)
+        return self
+
+    def score_samples(self, X: Any) -> Array:  # noqa: N803
+        """Return the log density of rows in nats, ``(n, M) -> (n,)``, in the columns' units; higher = more normal."""
+        return self._score(self._checked(X))
+
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
+        """Return the mean log density of rows, in nats."""
+        del y
+        return float(self.score_samples(X).mean())
+
+    def decision_function(self, X: Any) -> Array:  # noqa: N803
+        """Return scores less `offset_`: negative for anomalies."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray[Any, np.dtype[np.int64]]:  # noqa: N803
+        """Return -1 for anomalies, 1 for all other rows."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_value(self, X: Any) -> Array:  # noqa: N803
+        """Return (k + 1) / (n + 1), k of the n calibration scores being as low as the row's or lower.
+
+        A new row of the training rows' law has a p-value of at most a with a probability of at most a. From fewer
+        than 50 rows none were held out, and the p-values are those of rows that the model has seen; copies by weight
+        may be on both sides, too.
+        """
+        # Equal rows may differ in the last digit by their place in a batch, and are to count as equal.
+        score = self.score_samples(X)
+        as_low = np.searchsorted(self.calibration_scores_, score + 1e-9 * (1 + np.abs(score)), side="right")
+        return (as_low + 1) / (len(self.calibration_scores_) + 1)
+
+    @torch.no_grad()
+    def transform(self, X: Any) -> Array:  # noqa: N803
+        """Return the latents of rows, ``(n, M) -> (n, N)``, those with the largest variance first."""
+        x = self._checked(X)
+        encode = self.density_.model.autoencoder.encode
+        parts = self._tensor(self._units.standardise(x)).split(_BATCH)
+        return _array(torch.cat([encode(part) for part in parts]))
+
+    @torch.no_grad()
+    def inverse_transform(self, X: Any) -> Array:  # noqa: N803
+        """Return the rows of latents, ``(n, N) -> (n, M)``."""
+        check_is_fitted(self)
+        z = np.asarray(X, dtype=np.float64)
+        if z.ndim != 2 or z.shape[1] != self.n_components_ or not np.isfinite(z).all():
+            raise InputError(
+                f"Expected finite latents of shape (rows, {self.n_components_}); got {z.shape}. "
+                "Pass what transform gave."
+            )
+        decode = self.density_.model.autoencoder.decode
+        return self._units.restore(_array(torch.cat([decode(part) for part in self._tensor(z).split(_BATCH)])))
+
+    def sample(self, n_samples: int = 1) -> Array:
+        """Return rows drawn from the density, ``(n_samples, M)``."""
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise InputError(f"Expected n_samples of 1 or more; got {n_samples}.")
+        device = self._device
+        with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
+            torch.manual_seed(int(check_random_state(self.random_state).randint(2**31 - 1)))
+            return self._units.restore(_array(self.density_.sample(int(n_samples), across=True)))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the estimator as a folder of safetensors and JSON, nothing pickled; `load` reads it back."""
+        from radogaga.estimator_storage import save  # it needs this module
+
+        check_is_fitted(self)
+        save(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read an estimator that `save` wrote, with the same scores to the last bit."""
+        from radogaga.estimator_storage import load
+
+        return load(cls, folder)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    @property
+    def _device(self) -> torch.device:
+        return self.density_.model.autoencoder.log_gain.device
+
+    def _tensor(self, x: Array) -> Tensor:
+        return torch.as_tensor(x).to(self._device)
+
+    def _score(self, x: Array) -> Array:
+        log_density = self.density_.log_prob(self._units.standardise(x), across=True)
+        return _array(log_density) + self._units.log_volume
+
+    def _checked(self, X: Any) -> Array:  # noqa: N803
+        check_is_fitted(self)
+        return numbers(self, X, reset=False)
+
+    def _train(self, rows: Array, to_stop_by: Array | None, seed: int) -> None:
+        x = _clipped(self._units, rows)
+        held_out = None if to_stop_by is None else _clipped(self._units, to_stop_by)
+        with self._progress() as progress:
+            choices = Choices(self.n_components, self.resolution, self.max_steps, seed, self.device, progress)
+            self.density_, self.history_ = train(x, held_out, choices)
+        model = self.density_.model
+        self.n_components_ = model.autoencoder.latents
+        self.resolution_ = model.noise.variance**0.5
+        measured = x[:_MOST_MEASURED].to(self._device).double()
+        self.explained_variance_ratio_ = _variance_ratio(model.autoencoder, measured)
+        self.isometry_ = measure_isometry(model, measured, rows=_MOST_JACOBIANS, seed=seed)
+
+    def _calibrate(self, x: Array, to_calibrate: Array | None) -> None:
+        self.calibration_scores_ = np.sort(self._score(x if to_calibrate is None else to_calibrate))
+        if isinstance(self.contamination, str):
+            self.offset_ = float(np.quantile(self.calibration_scores_, _ALARM_RATE))
+        else:
+            self.offset_ = float(np.quantile(self._score(x), self.contamination))
+
+    @contextmanager
+    def _progress(self) -> Iterator[Any]:
+        if not self.verbose:
+            yield None
+            return
+        from rich.console import Console
+
+        from radogaga.progress import steps_with_progress
+
+        done = 0
+        with steps_with_progress("training", Console(stderr=True)) as update:
+
+            def advance(steps: int) -> None:
+                nonlocal done
+                done += steps
+                update(done, self.max_steps)
+
+            yield advance
+
+
+def _clipped(units: Units, x: Array) -> Tensor:
+    return torch.as_tensor(units.standardise(x).clip(-_CLIP, _CLIP), dtype=torch.float32)
+
+
+@torch.no_grad()
+def _variance_ratio(autoencoder: Any, x: Tensor) -> Array:
+    s = autoencoder.scaling(x)
+    z = autoencoder.encode_scaled(s)
+    left = (s - autoencoder.decode_scaled(z)).square().sum(1).mean()
+    variance = z.var(0, correction=0)
+    return _array(variance / (variance.sum() + left))
+
+
+def _array(values: Tensor) -> Array:
+    array: Array = values.cpu().numpy()
+    return array

@@ -1,0 +1,210 @@
+"""The recipe behind the estimator: every choice that a person need not make, on standardised training rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from radogaga.checkpoints import History
+from radogaga.density import Density
+from radogaga.distortion import SquaredError
+from radogaga.errors import InputError
+from radogaga.networks import Autoencoder, Residual, start_as_pca
+from radogaga.noise import Gaussian
+from radogaga.objective import RateDistortion
+from radogaga.priors import Kernel, Mixture
+from radogaga.scaling import Scaling
+from radogaga.spectrum import leading_axes
+from radogaga.training import encode, fit
+
+_SHARE, _MOST_LATENTS = 0.99, 40
+_HIDDEN = (64, 64)
+_LEAST_RESOLUTION = 0.1
+_MOST_CENTRES = 5000
+_MOST_COMPONENTS, _ROWS_PER_PARAMETER = 5, 10
+_MOST_FOR_EM = _MOST_TO_STOP_BY = 20_000
+_LEARNING_RATE = 1e-3
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person may choose after all.
+
+    Attributes
+    ----------
+    n_components : int, float or "auto"
+        Latents, as a count or as a share of the variance.
+    resolution : float or "auto"
+        Standard deviation of the noise, in scaled units.
+    max_steps : int
+        Most training steps; without rows to stop by, a tenth of them are taken.
+    seed : int
+        Draws all that is random.
+    device : str
+        Where to train.
+    progress : callable, optional
+        Called with the number of steps done since its last call.
+    """
+
+    n_components: int | float | str
+    resolution: float | str
+    max_steps: int
+    seed: int
+    device: str
+    progress: Callable[[int], None] | None = None
+
+
+class Trained(NamedTuple):
+    """A density of standardised rows, in float64, and the training that led to it."""
+
+    density: Density
+    history: History
+
+
+def train(x: Tensor, held_out: Tensor | None, choices: Choices) -> Trained:
+    """Return the density of standardised rows ``(n, M)``, trained, with its final prior and its residual's law.
+
+    Parameters
+    ----------
+    x : Tensor
+        Training rows, n at least 2, in a random order.
+    held_out : Tensor, optional
+        Rows to stop by and to take the residual's variance from.
+    choices : Choices
+        What was chosen.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.recipe import Choices, train
+    >>> x = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    >>> train(x[:40], x[40:], Choices("auto", "auto", 10, 0, "cpu")).density.log_prob(x, across=True).shape
+    torch.Size([60])
+    """
+    device = torch.device(choices.device)
+    x, held_out = x.to(device), None if held_out is None else held_out.to(device)
+    with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
+        torch.manual_seed(choices.seed)
+        model, history = _trained(x, held_out, choices)
+    seen = x if held_out is None else torch.cat([x, held_out])
+    _sort_latents(model.autoencoder, _latents_of(model, seen).var(0).argsort(descending=True))
+    model.prior = Kernel.fit_latents(_latents_of(model, seen), most_centres=_MOST_CENTRES, seed=choices.seed)
+    density = Density(model, x.shape[1])
+    if held_out is None:
+        density.residuals.fit(_crossed_residual(model.autoencoder.scaling(x), model.autoencoder.latents))
+    else:
+        density.calibrate(held_out)
+    # Trained in single precision, used in double: then a score does not depend on the rows that are scored beside it.
+    return Trained(density.to(device).double().eval().requires_grad_(False), history)
+
+
+def _trained(x: Tensor, held_out: Tensor | None, choices: Choices) -> tuple[RateDistortion, History]:
+    # Where no rows tell when to stop, early: a few tens of rows are soon learned by heart.
+    steps = choices.max_steps if held_out is not None else -(-choices.max_steps // 10)
+    for rate in (_LEARNING_RATE, _LEARNING_RATE / 10):
+        model = _start(x, choices)
+        if not steps:
+            return model, History()
+        try:
+            history = fit(
+                model,
+                x,
+                steps=steps,
+                learning_rate=rate,
+                schedule="one-cycle",
+                seed=choices.seed,
+                log_every=max(steps // 50, 1),
+                held_out=None if held_out is None else held_out[:_MOST_TO_STOP_BY],
+                progress=choices.progress,
+            )
+        except InputError:
+            continue
+        return model, history
+    warnings.warn(
+        "Training diverged twice, so the model is PCA with a kernel density. Look for columns with wild values.",
+        stacklevel=6,
+    )
+    return _start(x, choices), History()
+
+
+def _start(x: Tensor, choices: Choices) -> RateDistortion:
+    """Return the model before training: PCA, with a mixture on its latents."""
+    scaling = _scaling(x)
+    features, latents = x.shape[1], _latent_count(scaling(x), choices.n_components)
+    encoder = Residual(features, latents, _HIDDEN, nn.Tanh)
+    decoder = Residual(latents, features, _HIDDEN, nn.Tanh)
+    autoencoder = Autoencoder(encoder, decoder, latents, scaling).to(x.device)
+    start_as_pca(autoencoder, x)
+    # Each repeated row once: nine copies of one row do not tell EM's components apart.
+    components = len(x.unique(dim=0)) // (_ROWS_PER_PARAMETER * latents)
+    prior = Mixture(latents, min(max(components, 1), _MOST_COMPONENTS)).to(x.device)
+    model = RateDistortion(autoencoder, prior, SquaredError(), Gaussian(1.0))
+    z = _latents_of(model, x)
+    resolution = _resolution(z, choices)
+    model.noise, model.isometry_weight = Gaussian(resolution), 1 / (2 * resolution**2)
+    model.reconstruction_weight = 3 * model.isometry_weight
+    prior.fit_em(z[:_MOST_FOR_EM], seed=choices.seed)
+    return model
+
+
+def _scaling(x: Tensor) -> Scaling:
+    return Scaling.asinh(x)
+
+
+def _resolution(z: Tensor, choices: Choices) -> float:
+    if isinstance(choices.resolution, str):
+        bandwidth = Kernel.fit_latents(z, most_centres=_MOST_CENTRES, seed=choices.seed).bandwidth
+        return max(float(bandwidth) / 2, _LEAST_RESOLUTION)
+    return float(choices.resolution)
+
+
+def _latent_count(s: Tensor, wanted: int | float | str) -> int:
+    most = min(len(s) - 1, s.shape[1])
+    if isinstance(wanted, Integral):
+        if wanted > most:
+            raise InputError(
+                f"Expected n_components of at most {most}: columns that vary, and rows to train on less one; "
+                f"got {wanted}. Lower it, or leave it at 'auto'."
+            )
+        return int(wanted)
+    share, most = (_SHARE, min(_MOST_LATENTS, most)) if isinstance(wanted, str) else (float(wanted), most)
+    carried = leading_axes(s, most)[2].double().cumsum(0)
+    total = s.double().var(0, correction=0).sum()
+    return min(int((carried < share * total).sum()) + 1, most)
+
+
+def _latents_of(model: RateDistortion, x: Tensor) -> Tensor:
+    """Return the latents of rows, equal ones for equal rows: rounding depends on a row's place in a batch."""
+    distinct, place = x.unique(dim=0, return_inverse=True)
+    return encode(model, distinct)[place]
+
+
+@torch.no_grad()
+def _sort_latents(autoencoder: Autoencoder, order: Tensor) -> None:
+    """Put the latents of an autoencoder in another order; what it computes stays the same."""
+    encoder, decoder = autoencoder.encoder, autoencoder.decoder
+    assert isinstance(encoder, Residual)
+    assert isinstance(decoder, Residual)
+    last, first = encoder.correction[-1], decoder.correction[0]
+    for parameter in (*encoder.linear.parameters(), *last.parameters(), autoencoder.log_gain):
+        parameter.copy_(parameter[order])
+    for weight in (decoder.linear.weight, next(first.parameters())):
+        weight.copy_(weight[:, order])
+
+
+def _crossed_residual(s: Tensor, latents: int) -> Tensor:
+    """Return what PCA of the other folds leaves of each scaled row: few rows leave none out to measure it on."""
+    parts = []
+    for fold in range(min(_FOLDS, len(s))):
+        chosen = torch.arange(len(s), device=s.device) % _FOLDS == fold
+        centre, axes, _ = leading_axes(s[~chosen], latents)
+        off = s[chosen] - centre
+        parts.append(off - off @ axes.T @ axes)
+    return torch.cat(parts)
