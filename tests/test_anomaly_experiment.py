@@ -153,8 +153,9 @@ def real_data() -> str:
 
 def runs_on_real_data(data: str, methods: tuple[str, ...], runs: int, monkeypatch) -> list[dict]:
     folder = Path(real_data())
-    if not (folder / data.removesuffix("-rev")).is_dir() and not (folder / "kddcup99").is_dir():
-        pytest.skip(f"the anomaly sets are not in {folder}; set RADOGAGA_DATA to the folder that holds them")
+    home = folder / ("kddcup99" if data.startswith("kddcup") else data)
+    if not home.is_dir():
+        pytest.skip(f"there is no {home}; set RADOGAGA_DATA to the folder that holds the anomaly sets")
     monkeypatch.setenv("RADOGAGA_DATA", str(folder))
     anomaly._read.cache_clear()
     config = anomaly.Config(data=(data,), methods=methods, runs=runs)

@@ -94,14 +94,7 @@ def _read(folder: Path) -> dict[str, Any]:
     path = folder / "estimator.json"
     if not path.is_file():
         raise InputError(f"Expected estimator.json in {folder}; there is none. Check the path.")
-    try:
-        about = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"Expected JSON in {path}; it is damaged ({error}). Save the estimator again.") from None
-    found = about.get("format") if isinstance(about, dict) else None
-    if found != FORMAT:
-        raise InputError(f"Expected the format {FORMAT!r} in {path}; got {found!r}. Was it made by this program?")
-    return dict(about)
+    return storage.read_json(path, FORMAT)
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -112,14 +112,19 @@ def read_structure(folder: Path) -> dict[str, Any]:
         raise InputError(f"Expected a model's folder at {folder}; there is none. Check the path.")
     if not path.is_file():
         raise InputError(f"Expected model.json in {folder}; there is none, so this is no saved model. Check the path.")
+    return read_json(path, FORMAT)
+
+
+def read_json(path: Path, form: str) -> dict[str, Any]:
+    """Return what a JSON file of a given format says, or raise `InputError`."""
     try:
-        structure = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
         raise InputError(f"Expected JSON in {path}; it is damaged ({error}). Save the model again.") from None
-    found = structure.get("format") if isinstance(structure, dict) else None
-    if found != FORMAT:
-        raise InputError(f"Expected the format {FORMAT!r} in {path}; got {found!r}. Was it made by this program?")
-    return dict(structure)
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != form:
+        raise InputError(f"Expected the format {form!r} in {path}; got {found!r}. Was it made by this program?")
+    return dict(content)
 
 
 @contextmanager

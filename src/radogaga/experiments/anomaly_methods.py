@@ -63,7 +63,7 @@ def radogaga_published(data: str, x: Tensor, seed: int, effort: float, *, log: b
     noise = Gaussian(network.resolution)
     model = RateDistortion(autoencoder, _estimated(network), SquaredError(), noise, with_residual=True)
     if log:
-        _take_logarithm(model, autoencoder.scaling(x).var(0).sum())
+        _take_logarithm(model, float(autoencoder.scaling(x).var(0).sum()))
     fit_with_mixture(model, x, steps=network.steps(effort), refit=False, **_options(network, effort, seed))
     assert isinstance(model.prior, EstimatedMixture)
     model.prior.fit_statistics(encode(model, part) for part in x.split(8192))
@@ -122,7 +122,7 @@ def start(recipe: Recipe, x: Tensor, *, log: bool) -> RateDistortion:
     noise = Gaussian(max(left**0.5, recipe.least_resolution))
     model = RateDistortion(autoencoder, Mixture(latents, recipe.components), SquaredError(), noise)
     if log:
-        _take_logarithm(model, torch.tensor(left * (features - latents)))
+        _take_logarithm(model, left * (features - latents))
     return model
 
 
@@ -140,12 +140,11 @@ def density_of(recipe: Recipe, model: RateDistortion, x: Tensor, seed: int) -> D
     return density
 
 
-def _take_logarithm(model: RateDistortion, expected: Tensor) -> None:
+def _take_logarithm(model: RateDistortion, expected: float) -> None:
     """Make h a logarithm that pulls as strongly as the identity does at the distortion that is to be expected."""
     assert isinstance(model.penalty, Identity)
-    floor = float(expected)
-    model.penalty = Log(floor)
-    model.reconstruction_weight *= 2 * floor
+    model.penalty = Log(floor=expected)
+    model.reconstruction_weight *= 2 * expected
 
 
 def _autoencoder(network: Network, x: Tensor) -> Autoencoder:
