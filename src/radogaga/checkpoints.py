@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from radogaga.errors import InputError
+from radogaga.rows import Rows, parts
 
 
 @dataclass
@@ -60,8 +61,10 @@ class Best:
     ----------
     objective : torch.nn.Module
         What is trained.
-    rows : Tensor or None
-        Raw rows, ``(n, M)``, to stop by.
+    rows : Rows or None
+        Raw rows, ``(n, M)`` or ``(n, C, H, W)``, to stop by.
+    device : torch.device
+        Where the objective is.
     patience : int
         How many looks may be in vain.
     loss, vain, state
@@ -69,7 +72,8 @@ class Best:
     """
 
     objective: nn.Module
-    rows: Tensor | None
+    rows: Rows | None
+    device: torch.device
     patience: int
     loss: float = math.inf
     vain: int = 0
@@ -85,10 +89,11 @@ class Best:
         """Take the loss on the rows, under the same noise each time, and keep the parameters if it is the least."""
         if self.rows is None:
             return
-        with torch.random.fork_rng(devices=[self.rows.device] if self.rows.is_cuda else []):
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(0)
             try:
-                loss = float(torch.cat([self.objective(part).total for part in self.rows.split(8192)]).mean())
+                losses = [self.objective(part.to(self.device)).total for part in parts(self.rows)]
+                loss = float(torch.cat(losses).mean())
             except FloatingPointError:
                 loss = math.inf
         self.vain += 1
@@ -181,6 +186,14 @@ class Checkpoint:
         self.best.loss, self.best.vain = about["best"]
         self.best.state = _under("best.", tensors)
         return int(about["step"])
+
+
+def kept_step(path: Path) -> int:
+    """Return the step that a checkpoint was written after; 0 if there is none."""
+    if not path.is_file():
+        return 0
+    with safe_open(path, "pt") as file:
+        return int(json.loads(file.metadata()["about"])["step"])
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

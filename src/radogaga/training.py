@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from radogaga.checkpoints import Batches, Best, Checkpoint, History
-from radogaga.errors import InputError, as_rows
+from radogaga.errors import InputError
 from radogaga.objective import RateDistortion, Terms
 from radogaga.priors import EstimatedMixture, Mixture, Normal
+from radogaga.rows import HeldRows, Rows, as_training_rows, parts
 
 Progress = Callable[[int], None]
 
@@ -36,6 +37,7 @@ def fit(
     schedule: Literal["constant", "cosine", "one-cycle"] = "cosine",
     seed: int = 0,
     device: str | torch.device | None = None,
+    precision: Literal["fp32", "bf16"] = "fp32",
     checkpoint: str | Path | None = None,
     log_every: int = 100,
     held_out: Any = None,
@@ -48,8 +50,9 @@ def fit(
     ----------
     objective : torch.nn.Module
         ``objective(x) -> Terms``: `RateDistortion`, `DAGMM` or one of your own.
-    x : array-like
-        Raw rows, ``(n, M)``, n at least 2.
+    x : array-like or Rows
+        Raw rows, ``(n, M)``, or pictures, ``(n, C, H, W)``, n at least 2; `radogaga.images.Pictures` reads them from
+        disk a batch at a time.
     steps, batch_size : int
         Number of steps, and rows in each; rows are drawn without replacement, epoch by epoch.
     learning_rate : float
@@ -59,13 +62,16 @@ def fit(
     seed : int
         Draws the batches and the noise: on one machine the same seed gives the same model.
     device : str, optional
-        Where to train, by default where the rows are; the objective stays there.
+        Where to train, by default where the rows are, or for rows read from disk where the objective is; the
+        objective stays there.
+    precision : {"fp32", "bf16"}
+        What the networks compute in: "bf16" is automatic mixed precision, with parameters and losses in 32 bits.
     checkpoint : path, optional
         File to keep the state in, every `log_every` steps; if it is there, training goes on from it, to the last bit
         as if it had never stopped.
     log_every : int
         Steps in one stretch of the history.
-    held_out : array-like, optional
+    held_out : array-like or Rows, optional
         Raw rows to stop by: their loss is taken before the first step and every `log_every` steps, and the
         parameters with the least of it are what is left in the end.
     patience : int
@@ -93,9 +99,10 @@ def fit(
     >>> fit(model, x, steps=200).step
     [100, 200]
     """
-    rows = as_rows(x, least_rows=2)
-    device = rows.device if device is None else torch.device(device)
-    rows = rows.to(device=device, dtype=torch.float32)
+    device = None if device is None else torch.device(device)
+    rows = as_training_rows(x, device, least_rows=2)
+    device = device or _place(rows, objective)
+    cast = _autocast(device, precision)
     objective.to(device).train()
     parameters = [p for p in objective.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
@@ -103,8 +110,8 @@ def fit(
     history = History()
     with torch.random.fork_rng(devices=_random_devices(device)):
         torch.manual_seed(seed)
-        batches = Batches(len(rows), min(batch_size, len(rows)))
-        best = Best(objective, _rows_to_stop_by(held_out, rows), patience)
+        batches = Batches(rows.shape[0], min(batch_size, rows.shape[0]))
+        best = Best(objective, _rows_to_stop_by(held_out, rows, device), device, patience)
         state = (objective, optimizer, scheduler, batches, history, best)
         kept = Checkpoint(Path(checkpoint), *state) if checkpoint else None
         done = kept.restore() if kept else 0
@@ -114,7 +121,8 @@ def fit(
         for step in range(done + 1, steps + 1):
             if best.waited_enough:
                 break
-            terms = _terms(objective, rows[batches.draw().to(device)], step)
+            with cast:
+                terms = _terms(objective, rows.batch(batches.draw(), device), step)
             means = torch.stack(tuple(terms)).mean(1)
             optimizer.zero_grad()
             means.sum().backward()
@@ -158,7 +166,7 @@ def fit_with_mixture(
     ----------
     model : RateDistortion
         Its prior is a `Mixture` or an `EstimatedMixture`.
-    x : array-like
+    x : array-like or Rows
         Raw rows.
     steps : int
         Steps in all.
@@ -175,7 +183,7 @@ def fit_with_mixture(
     prior = model.prior
     if not isinstance(prior, Mixture | EstimatedMixture):
         raise TypeError(f"Expected a mixture as the prior; got {type(prior).__name__}. Use fit instead.")
-    rows = as_rows(x, least_rows=2)
+    rows = as_training_rows(x, least_rows=2)
     first = round(warm_up * steps)
     options["learning_rate"] = learning_rate
     warm_up_options = {**options, "schedule": "constant"}
@@ -206,10 +214,10 @@ def _warming_up(model: RateDistortion, prior: Mixture | EstimatedMixture, coarse
 
 
 @torch.no_grad()
-def encode(model: RateDistortion, x: Tensor, batch_size: int = 8192) -> Tensor:
+def encode(model: RateDistortion, x: Tensor | Rows) -> Tensor:
     """Return what the prior sees of raw rows, ``(n, M) -> (n, N)``, batch by batch on the model's device."""
     device = next(model.parameters()).device
-    return torch.cat([model.features(part.to(device)) for part in x.split(batch_size)])
+    return torch.cat([model.features(part.to(device)) for part in parts(x)])
 
 
 def _terms(objective: nn.Module, rows: Tensor, step: int) -> Terms:
@@ -231,10 +239,25 @@ def _schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> torch.
     raise InputError(f"Expected constant, cosine or one-cycle as the schedule; got {name!r}.")
 
 
-def _rows_to_stop_by(held_out: Any, rows: Tensor) -> Tensor | None:
+def _rows_to_stop_by(held_out: Any, rows: Rows, device: torch.device) -> Rows | None:
     if held_out is None:
         return None
-    return as_rows(held_out, columns=rows.shape[1], name="held_out").to(device=rows.device, dtype=rows.dtype)
+    unseen = as_training_rows(held_out, device, name="held_out")
+    if unseen.shape[1:] != rows.shape[1:]:
+        raise InputError(
+            f"Expected rows of shape {rows.shape[1:]} in held_out; got {unseen.shape[1:]}. Pass more of the same kind."
+        )
+    return unseen
+
+
+def _place(rows: Rows, objective: nn.Module) -> torch.device:
+    return rows.x.device if isinstance(rows, HeldRows) else next(objective.parameters()).device
+
+
+def _autocast(device: torch.device, precision: str) -> torch.autocast:
+    if precision not in ("fp32", "bf16"):
+        raise InputError(f"Expected fp32 or bf16 as the precision; got {precision!r}.")
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def _random_devices(device: torch.device) -> list[int]:
