@@ -49,6 +49,11 @@ def test_noise_follows_its_law(noise: Noise, law: stats.rv_continuous) -> None:
     assert stats.kstest(draws, law.cdf).pvalue > 1e-3
 
 
+@pytest.mark.parametrize(("noise", "law"), LAWS.values(), ids=LAWS)
+def test_noise_states_its_law_s_entropy(noise: Noise, law: stats.rv_continuous) -> None:
+    assert noise.entropy == pytest.approx(law.entropy())
+
+
 @each_noise
 def test_a_noise_so_many_times_as_wide_has_the_square_of_that_in_variance(noise: Noise) -> None:
     assert noise.scaled(3.0).variance == pytest.approx(9 * noise.variance)

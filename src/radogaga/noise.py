@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,10 @@ class Noise(Protocol):
     @property
     def variance(self) -> float:
         """Variance of each coordinate, s2 in the paper."""
+
+    @property
+    def entropy(self) -> float:
+        """Differential entropy of each coordinate, in nats: -log P(z + e) less N times this is information."""
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return noise of z's shape, type and device."""
@@ -40,6 +45,11 @@ class Gaussian:
     def variance(self) -> float:
         """Variance of each coordinate."""
         return self.std**2
+
+    @property
+    def entropy(self) -> float:
+        """Differential entropy of each coordinate, log(2 pi e std^2) / 2 nats."""
+        return 0.5 * math.log(2 * math.pi * math.e * self.variance)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return noise of z's shape, type and device."""
@@ -67,6 +77,11 @@ class Uniform:
     def variance(self) -> float:
         """Variance of each coordinate, width^2 / 12."""
         return self.width**2 / 12
+
+    @property
+    def entropy(self) -> float:
+        """Differential entropy of each coordinate, log(width) nats."""
+        return math.log(self.width)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return noise of z's shape, type and device."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from radogaga.noise import Noise
 from radogaga.priors.prior import Prior
 
 
@@ -26,8 +27,8 @@ class Factorized(Prior):
         Number of latents, N.
     filters : sequence of int
         Widths of the monotone network's hidden layers.
-    initial_scale : float
-        Half the width that the initial densities cover, about.
+    initial_scale : float or sequence of float
+        Half the width that the initial densities cover, about: of all latents, or of each.
 
     References
     ----------
@@ -41,16 +42,18 @@ class Factorized(Prior):
     torch.Size([5])
     """
 
-    def __init__(self, latents: int, filters: Sequence[int] = (3, 3, 3), initial_scale: float = 10.0) -> None:
+    def __init__(
+        self, latents: int, filters: Sequence[int] = (3, 3, 3), initial_scale: float | Sequence[float] = 10.0
+    ) -> None:
         super().__init__()
         self.latents = latents
         self.filters = list(filters)
         self.initial_scale = initial_scale
         widths = [1, *filters, 1]
-        scale = initial_scale ** (1 / (len(filters) + 1))
+        scale = torch.as_tensor(initial_scale).expand(latents)[:, None, None] ** (1 / (len(filters) + 1))
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         for width, following in pairwise(widths):
-            start = torch.tensor(1 / (scale * following)).expm1().log()
+            start = (1 / (scale * following)).expm1().log()
             self.matrices.append(nn.Parameter(start.expand(latents, following, width).clone()))
             self.biases.append(nn.Parameter(torch.rand(latents, following, 1) - 0.5))
         for width in filters:
@@ -68,17 +71,49 @@ class Factorized(Prior):
                 value, slope = value + bend * squashed, slope * (1 + bend * (1 - squashed.square()))
         return value[:, 0], slope[:, 0]
 
+    def cumulative_logit(self, z: Tensor) -> Tensor:
+        """Return log c_j(z_j) - log(1 - c_j(z_j)) of each latent, ``(B, N) -> (B, N)``."""
+        return self.logits(z)[0].T
+
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
         logit, slope = self.logits(z)
         return (functional.logsigmoid(logit) + functional.logsigmoid(-logit) + slope.log()).sum(0)
+
+    @classmethod
+    def fit_latents(
+        cls, z: Tensor, noise: Noise, *, steps: int = 300, learning_rate: float = 3e-2, seed: int = 0
+    ) -> Factorized:
+        """Return the likeliest density of latents ``(n, N)`` under noise, by Adam over random batches.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from radogaga import Factorized, Gaussian
+        >>> prior = Factorized.fit_latents(torch.randn(500, 1), Gaussian(std=0.1), steps=100)
+        >>> prior.log_prob(torch.zeros(1, 1)) > prior.log_prob(torch.full((1, 1), 3.0))
+        tensor([True])
+        """
+        with torch.random.fork_rng(devices=[z.device] if z.is_cuda else []), torch.enable_grad():
+            torch.manual_seed(seed)
+            deviation = (z.var(0) + noise.variance).sqrt()
+            prior = cls(z.shape[1], initial_scale=(3 * deviation).tolist()).to(z)
+            optimizer = torch.optim.Adam(prior.parameters(), lr=learning_rate)
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+            for _ in range(steps):
+                batch = z[torch.randint(len(z), (min(len(z), 1024),), device=z.device)]
+                optimizer.zero_grad()
+                (-prior.log_prob(batch + noise(batch)).mean()).backward()
+                optimizer.step()
+                scheduler.step()
+        return prior
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         """Return n latents, ``(n, N)``, by bisection of the cumulative distributions."""
         uniform = torch.rand(n, self.latents, dtype=self.biases[0].dtype, device=self.biases[0].device)
         target = uniform.clamp(1e-6, 1 - 1e-6).logit().T
-        high = torch.full_like(uniform, self.initial_scale)
+        high = torch.ones_like(uniform)
         while (self.logits(high)[0] < target).any() or (self.logits(-high)[0] > target).any():
             high = 2 * high
         low = -high

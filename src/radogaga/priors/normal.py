@@ -33,6 +33,10 @@ class Normal(Prior):
         # Holds no number, but knows the model's precision and device.
         self.register_buffer("_like", torch.zeros(()), persistent=False)
 
+    def cumulative_logit(self, z: Tensor) -> Tensor:
+        """Return log c(z_j) - log(1 - c(z_j)) of each latent, ``(B, N) -> (B, N)``."""
+        return torch.special.log_ndtr(z) - torch.special.log_ndtr(-z)
+
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
         return -0.5 * (z.square().sum(-1) + self.latents * math.log(2 * math.pi))
