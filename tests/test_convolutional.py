@@ -1,7 +1,11 @@
+from functools import partial
+
 import pytest
 import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
+from torch.autograd import gradcheck, gradgradcheck
+from torch.func import grad, hessian, jacfwd, jacrev, vmap
 
 from radogaga import (
     GDN,
@@ -22,6 +26,7 @@ from radogaga import (
     save,
     start_as_pca,
 )
+from radogaga.divisive import normalize
 
 GDNS = {"gdn": False, "inverse gdn": True}
 each_gdn = pytest.mark.parametrize("inverse", GDNS.values(), ids=GDNS)
@@ -41,6 +46,45 @@ def test_gdn_is_its_formula(inverse: bool) -> None:
     gdn, x = normalization(4, inverse), torch.randn(2, 4, 3, 5)
     root = (gdn.beta[:, None, None] + torch.einsum("ij,bjhw->bihw", gdn.gamma, x**2)).sqrt()
     torch.testing.assert_close(gdn(x), x * root if inverse else x / root)
+
+
+@each_gdn
+@pytest.mark.parametrize("shape", [(1, 4, 1, 1), (3, 4, 5, 2), (7, 4, 100, 130), (2, 4, 300, 300)])
+def test_gdn_and_its_gradients_are_the_formulas_however_many_pixels(inverse: bool, shape: tuple[int, ...]) -> None:
+    """They are taken part by part, on a CPU."""
+    gdn, x = normalization(4, inverse).double(), torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    root = (gdn.beta[:, None, None] + torch.einsum("ij,bjhw->bihw", gdn.gamma, x**2)).sqrt()
+    expected, found, weights = x * root if inverse else x / root, gdn(x), torch.randn(shape, dtype=torch.float64)
+    torch.testing.assert_close(found, expected)
+    inputs = (x, gdn.root_gamma, gdn.root_beta)
+    torch.testing.assert_close(
+        torch.autograd.grad((weights * found).sum(), inputs), torch.autograd.grad((weights * expected).sum(), inputs)
+    )
+
+
+@each_gdn
+def test_gdn_has_every_derivative(inverse: bool) -> None:
+    x, gamma, beta = torch.randn(2, 3, 2, 1), torch.rand(3, 3), torch.rand(3)
+    inputs = tuple(tensor.double().requires_grad_() for tensor in (x, gamma, beta))
+    function = partial(normalize, inverse=inverse)
+    assert gradcheck(function, inputs, check_forward_ad=True)
+    assert gradgradcheck(function, inputs, check_fwd_over_rev=True)
+
+
+@each_gdn
+def test_gdn_is_differentiated_by_torch_func_as_its_formula_is(inverse: bool) -> None:
+    gdn, x = normalization(3, inverse).double(), torch.randn(4, 3, 2, 2, dtype=torch.float64)
+    gamma, beta = gdn.gamma.detach(), gdn.beta.detach()
+
+    def formula(x: Tensor) -> Tensor:
+        root = (beta[:, None, None] + torch.einsum("ij,...jhw->...ihw", gamma, x**2)).sqrt()
+        return x * root if inverse else x / root
+
+    for transform in (vmap, jacfwd, jacrev, hessian, lambda f: vmap(jacfwd(f)), lambda f: grad(lambda x: f(x).sum())):
+        rows = x[:, None] if transform is vmap else x[:2]
+        torch.testing.assert_close(
+            transform(lambda x: gdn(x if x.ndim == 4 else x[None]).reshape(x.shape))(rows), transform(formula)(rows)
+        )
 
 
 @each_gdn

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from radogaga.divisive import normalize
 from radogaga.errors import InputError
 from radogaga.networks import Dense
 
@@ -37,8 +37,8 @@ class GDN(nn.Module):
     --------
     >>> import torch
     >>> from radogaga import GDN
-    >>> GDN(1)(torch.tensor([[[[0.0, 1.0, 10.0]]]]))
-    tensor([[[[0.0000, 0.9535, 3.0151]]]], grad_fn=<MulBackward0>)
+    >>> GDN(1)(torch.tensor([[[[0.0, 1.0, 10.0]]]])).detach()
+    tensor([[[[0.0000, 0.9535, 3.0151]]]])
     """
 
     _LEAST_BETA = 1e-6
@@ -64,8 +64,7 @@ class GDN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalized channels, ``(B, channels, H, W)`` to the same, in the same memory format."""
-        energy = functional.conv2d(x * x, self.gamma[:, :, None, None], self.beta)
-        return x * (energy.sqrt() if self.inverse else energy.rsqrt())
+        return normalize(x, self.gamma, self.beta, inverse=self.inverse)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
