@@ -126,7 +126,7 @@ def test_unknown_words_are_refused_with_the_known_ones(program, tmp_path, option
 
 def test_an_unusable_device_is_refused(program, tmp_path):
     result = program("reproduce", "density", "--device", "abacus", "--out", tmp_path / "out")
-    assert refused(result, "abacus", "--device cpu")
+    assert refused(result, "abacus", "cpu")
 
 
 def test_a_run_writes_its_result_and_goes_on_where_it_stopped(program, tmp_path):

@@ -1,4 +1,4 @@
-"""Other methods' objectives on the same parts: DAGMM."""
+"""Other methods' objectives on the same parts: DAGMM, beta-VAE."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from radogaga.distortion import Distortion
 from radogaga.networks import Autoencoder
 from radogaga.objective import Terms, residual_features
 from radogaga.priors import EstimatedMixture
@@ -71,9 +72,10 @@ class DAGMM(nn.Module):
     def forward(self, x: Tensor) -> Terms:
         """Return the terms of raw rows, the mixture's energy and penalty under ``rate``."""
         s, reconstructed, features = self._features(x)
-        # One draw of the estimation network's dropout serves both.
-        weights, means, covariances = self.prior.batch_parameters(features)
-        energy = -mixture_log_prob(features, weights, means, robust_cholesky(covariances))
+        with torch.autocast(s.device.type, enabled=False):  # no Cholesky factor survives rounding to 16 bits
+            # One draw of the estimation network's dropout serves both.
+            weights, means, covariances = self.prior.batch_parameters(features)
+            energy = -mixture_log_prob(features, weights, means, robust_cholesky(covariances))
         penalty = (1 / covariances.diagonal(dim1=1, dim2=2)).sum()
         return Terms(
             rate=self.energy_weight * energy + self.covariance_weight * penalty,
@@ -102,7 +104,101 @@ class DAGMM(nn.Module):
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         s = self.autoencoder.scaling(x)
         z = self.autoencoder.encode_scaled(s)
-        reconstructed = self.autoencoder.decode_scaled(z)
+        reconstructed = self.autoencoder.decode_scaled(z).to(s.dtype)
         if self.with_residual:
             z = torch.cat([z, residual_features(s, reconstructed)], 1)
         return s, reconstructed, z
+
+
+class BetaVAE(nn.Module):
+    """A variational autoencoder whose distortion has a weight, b.
+
+    ::
+
+        x --encoder--> mean, log variance     rate            KL(N(mean, variance) | N(0, I))
+        mean --g--> x^                        reconstruction  b D(x, x^)     if decomposed, else b D(x, x~)
+        mean + deviation e --g--> x~          isometry        b D(x^, x~)    if decomposed, else 0
+
+    Its latents are isometric only after each is divided by its posterior deviation, at weak noise: then
+    2 b (J' A J)_jj deviation_j^2 = 1 at the optimum.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        From ``(B, ...)`` to means and log variances, ``(B, 2 N)``.
+    decoder : torch.nn.Module
+        From ``(B, N)`` to ``(B, ...)``.
+    distortion : Distortion
+        D.
+    weight : float
+        b.
+    decomposed : bool
+        Whether the distortion is split at x^, as the authors of RaDOGAGA train it.
+
+    References
+    ----------
+    Higgins et al., "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR 2017.
+    Nakagawa, Kato, Suzuki, "Quantitative understanding of VAE as a non-linearly scaled isometric embedding", ICML 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import BetaVAE, Dense, SquaredError
+    >>> model = BetaVAE(Dense([5, 4]), Dense([2, 5]), SquaredError(), weight=10.0)
+    >>> model(torch.randn(8, 5)).total.shape
+    torch.Size([8])
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        distortion: Distortion,
+        weight: float,
+        decomposed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.distortion = distortion
+        self.weight = weight
+        self.decomposed = decomposed
+
+    def forward(self, x: Tensor) -> Terms:
+        """Return the terms of rows, ``(B, ...) -> 3 x (B,)``."""
+        mean, deviation = self.encode(x)
+        noisy = mean + deviation * torch.randn_like(mean)
+        points = torch.cat([mean, noisy]) if self.decomposed else noisy
+        decoded = self.decoder(points).to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            rate = divergence(mean, deviation)
+            if not self.decomposed:
+                return Terms(rate, self.weight * self.distortion(x, decoded), torch.zeros_like(rate))
+            reconstructed, perturbed = decoded.chunk(2)
+            return Terms(
+                rate=rate,
+                reconstruction=self.weight * self.distortion(x, reconstructed),
+                isometry=self.weight * self.distortion(reconstructed, perturbed),
+            )
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each row's posterior mean and standard deviation, ``(B, ...) -> (B, N), (B, N)``."""
+        mean, log_variance = self.encoder(x).to(x.dtype).chunk(2, 1)
+        # Beyond these a posterior is a point or the prior, and one wild batch would end the training.
+        return mean, (0.5 * log_variance.clamp(-20, 20)).exp()
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as a folder of safetensors and JSON."""
+        save(self, folder)
+
+
+def divergence(mean: Tensor, deviation: Tensor) -> Tensor:
+    """Return KL(N(mean, deviation^2) | N(0, I)) of each row in nats, ``(B, N), (B, N) -> (B,)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.baselines import divergence
+    >>> divergence(torch.tensor([[1.0, 0.0]]), torch.ones(1, 2))
+    tensor([0.5000])
+    """
+    return (0.5 * (mean.square() + deviation.square() - 1) - deviation.log()).sum(1)

@@ -12,9 +12,10 @@ from torch.func import grad, jvp, vmap
 from radogaga.distortion import Distortion
 from radogaga.objective import RateDistortion
 from radogaga.priors import Prior
+from radogaga.rows import parts
 
 _MOST_NUMBERS = 2**24
-_MOST_ROWS = 1000
+_PAIRS = 10
 
 
 def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,27 +118,58 @@ def measure_isometry(model: RateDistortion, x: Tensor, *, rows: int = 2000, seed
     1.0
     """
     generator = torch.Generator().manual_seed(seed)
-    latents = torch.cat([model.autoencoder.encode(part) for part in x.split(_MOST_ROWS)])
-    chosen = torch.randperm(len(x), generator=generator)[:rows].to(latents.device)
+    latents = torch.cat([model.autoencoder.encode(part) for part in parts(x)])
+    chosen = torch.randperm(len(latents), generator=generator)[:rows].to(latents.device)
     z = latents[chosen]
     grams = torch.cat([gram(model.autoencoder.decode_scaled, model.distortion, part) for part in z.split(500)])
-    grams = grams * model.constant
+    variance = latents.var(0)
+    prediction = predicted_diagonal(model, z, variance)
+    return describe_grams(grams * model.constant, variance / model.constant, prediction, generator)
+
+
+@torch.no_grad()
+def describe_grams(grams: Tensor, variance: Tensor, prediction: Tensor, generator: torch.Generator) -> Isometry:
+    """Return the figures of Gram matrices ``(n, N, N)`` that should be the identity.
+
+    Parameters
+    ----------
+    grams : Tensor
+        J' A J times the constant, one for each row.
+    variance, prediction : Tensor
+        Of each latent, ``(N,)``, as in `Isometry`.
+    generator : torch.Generator
+        Draws the probe's directions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.isometry import describe_grams
+    >>> grams = torch.eye(2).expand(50, 2, 2)
+    >>> describe_grams(grams, torch.ones(2), torch.ones(2), torch.Generator().manual_seed(0)).condition
+    1.0
+    """
     diagonal = grams.diagonal(dim1=1, dim2=2)
     off = grams - torch.diag_embed(diagonal)
-    entries = max(z.shape[1] * (z.shape[1] - 1), 1)
-    variance = latents.var(0)
-    local = torch.minimum(_local_variance(model.prior, z), variance)
-    shrink = local / (local + model.noise.variance)
+    entries = max(grams.shape[1] * (grams.shape[1] - 1), 1)
+    before, after = probe(grams, generator)
     return Isometry(
         diag_mean=float(diagonal.mean()),
         diag_sd=float(diagonal.std()),
         off_rms=float((off.square().sum((1, 2)) / entries).mean().sqrt()),
         condition=float(torch.linalg.cond(grams).median()),
-        probe_r=_probe(grams, generator),
+        probe_r=float(torch.corrcoef(torch.stack([before, after]))[0, 1]),
         diagonal=diagonal.mean(0),
-        prediction=shrink if model.noisy_rate else torch.ones_like(shrink),
-        variance=variance / model.constant,
+        prediction=prediction,
+        variance=variance,
     )
+
+
+def predicted_diagonal(model: RateDistortion, z: Tensor, variance: Tensor) -> Tensor:
+    """Return the theory's diagonal of each latent at some of the latents, ``(n, N), (N,) -> (N,)``: see `Isometry`."""
+    if not model.noisy_rate:
+        return torch.ones_like(variance)
+    local = torch.minimum(_local_variance(model.prior, z), variance)
+    return local / (local + model.noise.variance)
 
 
 def _local_variance(prior: Prior, z: Tensor) -> Tensor:
@@ -150,9 +182,16 @@ def _local_variance(prior: Prior, z: Tensor) -> Tensor:
     return 1 / score.square().mean(0)
 
 
-def _probe(grams: Tensor, generator: torch.Generator) -> float:
-    """Return the correlation of v'w and (J v)' A (J w) over isotropic directions, one pair a row."""
-    pairs = torch.randn(2, len(grams), grams.shape[1], generator=generator).to(grams)
-    latent = (pairs[0] * pairs[1]).sum(1)
-    data = torch.einsum("bi,bij,bj->b", pairs[0], grams, pairs[1])
-    return float(torch.corrcoef(torch.stack([latent, data]))[0, 1])
+def probe(grams: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return v'w and (J v)' A (J w) of isotropic normal v and w, ten pairs a row: ``(n, N, N) -> 2 x (10 n,)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.isometry import probe
+    >>> before, after = probe(2 * torch.eye(3).expand(4, 3, 3), torch.Generator().manual_seed(0))
+    >>> len(before), torch.equal(after, 2 * before)
+    (40, True)
+    """
+    v, w = torch.randn(2, _PAIRS, len(grams), grams.shape[1], generator=generator).to(grams)
+    return (v * w).sum(2).flatten(), torch.einsum("pbi,bij,pbj->pb", v, grams, w).flatten()

@@ -65,6 +65,8 @@ class Residual(nn.Module):
         Widths of the hidden layers of h.
     activation : type
         Class of h's activation.
+    dropout : float
+        Share of h's activations that is dropped in training.
 
     Examples
     --------
@@ -82,13 +84,15 @@ class Residual(nn.Module):
         outputs: int,
         hidden: Sequence[int] = (128, 128),
         activation: type[nn.Module] = nn.SiLU,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.inputs, self.outputs = inputs, outputs
         self.hidden = list(hidden)
         self.activation = activation
+        self.dropout = dropout
         self.linear = nn.Linear(inputs, outputs)
-        self.correction = Dense([inputs, *hidden, outputs], activation)
+        self.correction = Dense([inputs, *hidden, outputs], activation, dropout)
         last = self.correction[-1]
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
@@ -136,6 +140,16 @@ class Autoencoder(nn.Module):
         self.latents = latents
         self.scaling = scaling
         self.log_gain = nn.Parameter(torch.zeros(latents))
+
+    @torch.no_grad()
+    def set_gain(self, gain: Tensor) -> None:
+        """Set the factor between the encoder's outputs and the latents, positive, ``(N,)``."""
+        self.log_gain.copy_(gain.log() / self._GAIN_RATE)
+
+    @torch.no_grad()
+    def multiply_gain(self, factor: Tensor) -> None:
+        """Multiply the latents, by a positive factor each, ``(N,)``; reconstructions stay the same."""
+        self.log_gain.add_(factor.log() / self._GAIN_RATE)
 
     def encode_scaled(self, s: Tensor) -> Tensor:
         """Return the latents of scaled rows."""

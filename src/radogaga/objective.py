@@ -90,7 +90,7 @@ class RateDistortion(nn.Module):
 
     ::
 
-        x -> scaling -> s --f--> z -----------------g--> s^     reconstruction  l1 h(D(s, s^))
+        x -> scaling -> s --f--> z -----------------g--> s^     reconstruction  l1 h(D1(s, s^))
                                  z + e --+----------g--> s~     isometry        l2 D(s^, s~)
                                          +--> prior             rate            -log P(z + e)
 
@@ -105,9 +105,11 @@ class RateDistortion(nn.Module):
     prior : Prior
         P(z).
     distortion : Distortion
-        D, on scaled rows.
+        D, on scaled rows: the metric that the latents are isometric to.
     noise : Noise
         e.
+    reconstruction_distortion : Distortion, optional
+        D1, by default D: the authors measure reconstructions by squared error even where D is that of `SSIM`.
     isometry_weight : float, optional
         l2; by default 1 / (2 s2).
     reconstruction_weight : float, optional
@@ -143,6 +145,7 @@ class RateDistortion(nn.Module):
         distortion: Distortion,
         noise: Noise,
         *,
+        reconstruction_distortion: Distortion | None = None,
         isometry_weight: float | None = None,
         reconstruction_weight: float | None = None,
         penalty: Penalty | None = None,
@@ -154,6 +157,7 @@ class RateDistortion(nn.Module):
         self.prior = prior
         self.distortion = distortion
         self.noise = noise
+        self.reconstruction_distortion = distortion if reconstruction_distortion is None else reconstruction_distortion
         self.isometry_weight = 1 / (2 * noise.variance) if isometry_weight is None else isometry_weight
         self.reconstruction_weight = (
             5 * self.isometry_weight if reconstruction_weight is None else reconstruction_weight
@@ -173,12 +177,15 @@ class RateDistortion(nn.Module):
         z = self.autoencoder.encode_scaled(s)
         noisy = z + self.noise(z)
         # One pass through the decoder for both: small networks are bound by calls, not by arithmetic.
-        reconstructed, perturbed = self.autoencoder.decode_scaled(torch.cat([z, noisy])).chunk(2)
-        return Terms(
-            rate=-self.prior.log_prob(self._features(noisy if self.noisy_rate else z, s, reconstructed)),
-            reconstruction=self.reconstruction_weight * self.penalty(self.distortion(s, reconstructed)),
-            isometry=self.isometry_weight * self.distortion(reconstructed, perturbed),
-        )
+        reconstructed, perturbed = self.autoencoder.decode_scaled(torch.cat([z, noisy])).to(s.dtype).chunk(2)
+        # Whatever the networks compute in, small differences of large numbers need their bits.
+        with torch.autocast(s.device.type, enabled=False):
+            return Terms(
+                rate=-self.prior.log_prob(self._features(noisy if self.noisy_rate else z, s, reconstructed)),
+                reconstruction=self.reconstruction_weight
+                * self.penalty(self.reconstruction_distortion(s, reconstructed)),
+                isometry=self.isometry_weight * self.distortion(reconstructed, perturbed),
+            )
 
     def rate(self, x: Tensor) -> Tensor:
         """Return the differential rate -log P(z) at clean latents in nats, ``(B, M) -> (B,)``."""

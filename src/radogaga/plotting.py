@@ -170,3 +170,72 @@ def grouped_means(axes: Axes, groups: Mapping[str, Mapping[str, Sequence[float]]
     axes.set_xlabel(label, fontsize=8)
     axes.tick_params(labelsize=7)
     axes.figure.legend(loc="outside right upper", fontsize=7, frameon=False)
+
+
+def probe_scatter(axes: Axes, before: NDArray[np.floating], after: NDArray[np.floating], *, title: str) -> None:
+    """Scatter inner products of tangent vectors after the decoder against those before it, with the line of equality.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    before, after : arrays
+        Inner products, ``(n,)``, the latter in units of the former.
+    title : str
+        Above the plot.
+    """
+    reach = 1.05 * float(np.abs(np.concatenate([before, after])).max(initial=1e-9))
+    axes.plot([-reach, reach], [-reach, reach], color=ACCENT, linewidth=1, zorder=1)
+    axes.scatter(before, after, s=6, alpha=0.5, color=SOFT, linewidths=0, zorder=2)
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    axes.set_title(title, fontsize=9, color=INK)
+    axes.tick_params(labelsize=7)
+
+
+def spectrum(axes: Axes, variance: NDArray[np.floating], measured: NDArray[np.floating], *, title: str) -> None:
+    """Draw each latent's variance as a bar, largest first, and the measured importance of the leading ones as dots.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    variance : array
+        Variance of each latent in the distortion's units, ``(N,)``.
+    measured : array
+        Distortion when a latent is set to its mean, ``(A,)``, in the same order, for the first A latents.
+    title : str
+        Above the plot.
+    """
+    axes.bar(np.arange(len(variance)), variance, width=0.8, color=SOFT, label="variance times the constant")
+    axes.scatter(np.arange(len(measured)), measured, s=10, color=ACCENT, zorder=3, label="measured importance")
+    axes.set_yscale("log")
+    positive = np.concatenate([variance[variance > 0], measured[measured > 0]])
+    if len(positive):
+        axes.set_ylim(max(positive.min(), 1e-6 * positive.max()) / 2, 2 * positive.max())
+    axes.set_title(title, fontsize=9, color=INK)
+    axes.set_xlabel("latent, by variance", fontsize=8)
+    axes.tick_params(labelsize=7)
+
+
+def picture_grid(axes: Axes, pictures: NDArray[np.uint8], *, names: Sequence[str], title: str = "") -> None:
+    """Draw rows of pictures side by side, each row with its name at the left.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    pictures : array
+        Bytes, ``(rows, columns, C, H, W)``.
+    names : sequence of str
+        One for each row.
+    title : str
+        Above the grid.
+    """
+    rows, columns, channels, height, width = pictures.shape
+    image = pictures.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+    axes.imshow(image if channels == 3 else image[..., 0], cmap=None if channels == 3 else "gray", vmin=0, vmax=255)
+    axes.set_yticks([height * (row + 0.5) for row in range(rows)], list(names), fontsize=7)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=9, color=INK)

@@ -130,7 +130,7 @@ def density_of(recipe: Recipe, model: RateDistortion, x: Tensor, seed: int) -> D
     """Return a model's density, with the prior and the law of the residual that suit all of some rows."""
     z = encode(model, x)
     if recipe.centres:
-        model.prior = Kernel.fit_latents(z, most_centres=recipe.centres, seed=seed)
+        model.prior = Kernel.fit_latents(z, most_centres=recipe.centres, rounds=0, seed=seed)
     else:
         model.prior = Mixture(z.shape[1], recipe.components)
         model.prior.fit_em(z, seed=seed, restarts=3)

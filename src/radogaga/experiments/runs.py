@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,15 @@ def claim_folder(out: Path, config: dict[str, Any]) -> None:
     write_text(path, text)
 
 
-def run_all(runs: Sequence[Run], out: Path, *, jobs: int | None, done: Callable[[Run, Row], None]) -> list[Row]:
+def release_folder(out: Path) -> None:
+    """Remove what an experiment keeps in its folder, and nothing if the folder is no experiment's."""
+    if (out / "config.json").is_file():
+        shutil.rmtree(out)
+
+
+def run_all(
+    runs: Sequence[Run], out: Path, *, jobs: int | None, done: Callable[[Run, Row], None], threads: int = 1
+) -> list[Row]:
     """Run what is not yet kept under ``out/runs``, several at a time, and return all rows in the order of the runs.
 
     Parameters
@@ -72,10 +81,11 @@ def run_all(runs: Sequence[Run], out: Path, *, jobs: int | None, done: Callable[
     out : Path
         The experiment's folder.
     jobs : int, optional
-        Processes side by side, by default as many as there are cores to use; each has one thread, since small
-        networks gain nothing from more.
+        Processes side by side, by default as many as there are cores to use.
     done : callable
         Called with each run and its row as it ends, kept ones first.
+    threads : int
+        Threads of each process: small networks gain nothing from more than one.
     """
     rows: dict[str, Row] = {}
     for run in runs:
@@ -84,7 +94,7 @@ def run_all(runs: Sequence[Run], out: Path, *, jobs: int | None, done: Callable[
             rows[run.name] = json.loads(path.read_text())
             done(run, rows[run.name])
     left = [run for run in runs if run.name not in rows]
-    work = (delayed(_run_and_keep)(run, out) for run in left)
+    work = (delayed(_run_and_keep)(run, out, threads) for run in left)
     for run, row in Parallel(n_jobs=jobs or cpu_count(), return_as="generator_unordered")(work):
         rows[run.name] = row
         done(run, row)
@@ -123,13 +133,13 @@ def write_result(out: Path, experiment: str, config: dict[str, Any], rows: Seque
     write_text(out / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
-def _run_and_keep(run: Run, out: Path) -> tuple[Run, Row]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _run_and_keep(run: Run, out: Path, threads: int) -> tuple[Run, Row]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
         row, arrays = run.function(*run.arguments)
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
     row = {key: _plain(value) for key, value in row.items()}
     path = _row_path(out, run)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,261 @@
+"""The rows of experiment 5.1's table: what is trained, on which networks, with which weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from radogaga.baselines import BetaVAE
+from radogaga.checkpoints import History
+from radogaga.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
+from radogaga.distortion import Distortion, SquaredError
+from radogaga.images import Pictures
+from radogaga.networks import Autoencoder
+from radogaga.noise import Gaussian, Noise, Uniform
+from radogaga.objective import Log, RateDistortion
+from radogaga.principal import PrincipalDecoder, PrincipalEncoder, calibrate_gain, start_as_metric_pca
+from radogaga.priors import Factorized
+from radogaga.rows import parts
+from radogaga.scaling import Scaling
+from radogaga.ssim import SSIM, QuadraticSSIM
+from radogaga.training import fit
+
+_MOST_FOR_AXES, _MOST_FOR_GAIN = 8192, 500
+_AXES, _HIDDEN, _DROPOUT = 500, (1536, 1536), 0.5
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a row is trained on and for how long.
+
+    Attributes
+    ----------
+    train : Pictures
+        Pictures to train on.
+    metric : {"mse", "ssim"}
+        What isometric means.
+    size : {"small", "paper"}
+        The networks: the paper's with 256 latents, or ones that two cores train in minutes, with 32.
+    steps, seed, precision, device
+        As for `radogaga.fit`.
+    checkpoint : Path
+        Where the training's state is kept.
+    progress : callable
+        Called with the model and the number of steps done since its last call.
+    """
+
+    train: Pictures
+    metric: Literal["mse", "ssim"]
+    size: Literal["small", "paper"]
+    steps: int
+    seed: int
+    precision: Literal["fp32", "bf16"]
+    device: str
+    checkpoint: Path
+    progress: Callable[[RateDistortion | BetaVAE, int], None]
+
+    @property
+    def latents(self) -> int:
+        """Number of latents."""
+        return 256 if self.size == "paper" else 32
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a picture."""
+        channels, height, width = self.train.shape[1:]
+        return channels, height, width
+
+    @property
+    def distortion(self) -> Distortion:
+        """D of the isometry term, of which A is the metric."""
+        return SquaredError() if self.metric == "mse" else QuadraticSSIM()
+
+    @property
+    def per_mean(self) -> float:
+        """What turns a weight of the authors', on a mean over features, into one on this metric's D."""
+        return 1 / math.prod(self.shape) if self.metric == "mse" else 1.0
+
+
+Trained = tuple[RateDistortion | BetaVAE, History]
+Method = Callable[[Task], Trained]
+
+
+def recommended(task: Task) -> Trained:
+    """RaDOGAGA(d) from PCA under the metric; noise of a tenth of the last latent's variance keeps each active."""
+    model = _principal(task)
+    history = _fit(model, task, learning_rate=5e-4, batch_size=128)
+    calibrate_gain(model.cpu(), task.train[:_MOST_FOR_GAIN])
+    return model, history
+
+
+def pca(task: Task) -> Trained:
+    """PCA under the metric, which is isometric, with the density of its latents: the recommended row as it starts."""
+    return _principal(task), History()
+
+
+def radogaga_d(task: Task) -> Trained:
+    """RaDOGAGA(d) from a random start: weights of 10^4 on means (10^3 on 1 - SSIM), noise U(-.1, .1)."""
+    weight = 1e4 / math.prod(task.shape)
+    isometry = 1e4 * task.per_mean if task.metric == "mse" else 1e3
+    return _published(task, Uniform(0.2), reconstruction_weight=weight, isometry_weight=isometry, floor=None)
+
+
+def radogaga_log(task: Task) -> Trained:
+    """RaDOGAGA(log d) with the authors' weights and noise, from a random start.
+
+    Their loss is in bits per pixel; times log 2 and the pixels of a picture it is in nats.
+    """
+    nats = task.shape[1] * task.shape[2] * math.log(2)
+    reconstruction = (0.1 if task.metric == "mse" else 0.2) * nats
+    return _published(
+        task,
+        Uniform(1.0),
+        reconstruction_weight=reconstruction,
+        isometry_weight=0.1 * nats * task.per_mean,
+        floor=1e-3 * math.prod(task.shape),
+    )
+
+
+def beta_vae(task: Task) -> Trained:
+    """beta-VAE with its distortion decomposed as RaDOGAGA's is: the authors' baseline."""
+    return _beta_vae(task, decomposed=True)
+
+
+def beta_vae_plain(task: Task) -> Trained:
+    """beta-VAE as it is commonly trained."""
+    return _beta_vae(task, decomposed=False)
+
+
+METHODS: dict[str, Method] = {
+    "recommended": recommended,
+    "radogaga": radogaga_d,
+    "radogaga-log": radogaga_log,
+    "beta-vae": beta_vae,
+    "beta-vae-plain": beta_vae_plain,
+    "pca": pca,
+}
+
+
+def convolutional(task: Task, *, outputs: int, linear: bool = False) -> tuple[nn.Module, nn.Module]:
+    """Return the paper's encoder and decoder, or ones of a tenth of their filters for sides of 16 and more."""
+    if task.size == "paper":
+        encoder = ConvolutionalEncoder(outputs, shape=task.shape)
+        return encoder, ConvolutionalDecoder(task.latents, shape=task.shape, linear=linear)
+    filters = (16, 32, 64, 64)[: _halvings(task.shape)]
+    kernels, hidden = (5,) * len(filters), (256,)
+    encoder = ConvolutionalEncoder(outputs, task.shape, filters, kernels, hidden)
+    decoder = ConvolutionalDecoder(task.latents, task.shape, filters[::-1], kernels, hidden, linear=linear)
+    return encoder, decoder
+
+
+def _halvings(shape: tuple[int, int, int]) -> int:
+    """Return how often both sides can be halved without falling under 4 pixels, at most 4 times."""
+    times = 0
+    while times < 4 and all(side % 2 ** (times + 1) == 0 and side >> (times + 1) >= 4 for side in shape[1:]):
+        times += 1
+    return times
+
+
+def _principal(task: Task) -> RateDistortion:
+    few = task.train[torch.linspace(0, len(task.train) - 1, min(len(task.train), _MOST_FOR_AXES)).long()]
+    few[1::2] = few[1::2].flip(3)  # axes of faces and their mirror images, since both are trained on
+    axes = min(_AXES, math.prod(task.shape), len(few) // 2)
+    latents = min(task.latents, axes)
+    torch.manual_seed(task.seed)
+    encoder = PrincipalEncoder(latents, task.shape, axes, _HIDDEN, dropout=_DROPOUT)
+    decoder = PrincipalDecoder(latents, task.shape, axes, _HIDDEN, dropout=_DROPOUT)
+    autoencoder = Autoencoder(encoder, decoder, latents, Scaling(1))
+    variance = start_as_metric_pca(autoencoder, few, task.distortion, seed=task.seed)
+    noise = Gaussian(float(variance[-1] / 10) ** 0.5)
+    weight = 1 / (2 * noise.variance)
+    return RateDistortion(
+        autoencoder,
+        fitted_prior(autoencoder, task.train, noise),
+        task.distortion,
+        noise,
+        reconstruction_distortion=SquaredError() if task.metric == "mse" else SSIM(),
+        isometry_weight=weight,
+        reconstruction_weight=weight,
+    )
+
+
+@torch.no_grad()
+def fitted_prior(autoencoder: Autoencoder, rows: Pictures, noise: Noise) -> Factorized:
+    """Return the factorized density of an autoencoder's latents under noise, at their own scale."""
+    device = autoencoder.log_gain.device
+    z = torch.cat([autoencoder.encode(part.to(device)) for part in parts(rows)])
+    return Factorized.fit_latents(z, noise)
+
+
+def _published(
+    task: Task, noise: Noise, *, reconstruction_weight: float, isometry_weight: float, floor: float | None
+) -> Trained:
+    torch.manual_seed(task.seed)
+    encoder, decoder = convolutional(task, outputs=task.latents)
+    autoencoder = Autoencoder(encoder, decoder, task.latents, Scaling(1)).to(task.device)
+    _start_at_scale(autoencoder, task, 2 * isometry_weight * noise.variance)
+    # The authors' networks have no gains; and those are quick enough to silence latents that no decoder uses yet.
+    autoencoder.log_gain.requires_grad_(False)
+    model = RateDistortion(
+        autoencoder,
+        fitted_prior(autoencoder, task.train, noise),
+        task.distortion,
+        noise,
+        reconstruction_distortion=SquaredError(),
+        isometry_weight=isometry_weight,
+        reconstruction_weight=reconstruction_weight,
+        penalty=None if floor is None else Log(floor),
+    )
+    return model, _fit(model, task, learning_rate=_rate(task), batch_size=64)
+
+
+@torch.no_grad()
+def _start_at_scale(autoencoder: Autoencoder, task: Task, constant: float) -> None:
+    """Give all latents together the variance that the pictures have in the metric, times the constant.
+
+    Between them and the networks stand the gains, so that the decoder starts from latents of variance 1.
+    """
+    x = task.train[:256].to(task.device)
+    raw = autoencoder.encoder(x)
+    last = [layer for layer in autoencoder.encoder.modules() if isinstance(layer, nn.Linear)][-1]
+    deviation = raw.std(0).clamp_min(1e-6)
+    last.bias.sub_(raw.mean(0)).div_(deviation)
+    last.weight.div_(deviation[:, None])
+    total = float(task.distortion(x, x.mean(0).expand_as(x)).mean())
+    autoencoder.set_gain(torch.full_like(deviation, (constant * total / task.latents) ** 0.5))
+
+
+def _beta_vae(task: Task, *, decomposed: bool) -> Trained:
+    torch.manual_seed(task.seed)
+    encoder, decoder = convolutional(task, outputs=2 * task.latents, linear=True)
+    distortion = SquaredError() if task.metric == "mse" else SSIM()
+    weight = (1e5 if task.metric == "mse" else 1e4) * task.per_mean
+    model = BetaVAE(encoder, decoder, distortion, weight, decomposed)
+    return model, _fit(model, task, learning_rate=_rate(task), batch_size=64)
+
+
+def _rate(task: Task) -> float:
+    return 1e-4 if task.size == "paper" else 1e-3
+
+
+def _fit(model: RateDistortion | BetaVAE, task: Task, *, learning_rate: float, batch_size: int) -> History:
+    return fit(
+        model,
+        task.train,
+        steps=task.steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        schedule="one-cycle",
+        seed=task.seed,
+        device=task.device,
+        checkpoint=task.checkpoint,
+        log_every=max(task.steps // 50, 1),
+        precision=task.precision,
+        progress=lambda steps: task.progress(model, steps),
+    )

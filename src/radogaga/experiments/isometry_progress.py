@@ -1,0 +1,45 @@
+"""Experiment 5.1's rows trained one after the other, with what a person likes to see meanwhile."""
+
+from __future__ import annotations
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from radogaga.baselines import BetaVAE
+from radogaga.checkpoints import kept_step
+from radogaga.experiments import isometry, isometry_report
+from radogaga.experiments.runs import Row, Run, run_all
+from radogaga.images import Pictures, read_images
+from radogaga.objective import RateDistortion
+
+
+def train_with_progress(config: isometry.Config, console: Console) -> list[Row]:
+    """Train and measure the image experiment's rows one after the other, each with all cores under a bar of its own.
+
+    How a model rebuilds a few held-out pictures is written to ``out/samples`` as it goes.
+    """
+    images = read_images(config.images)
+    test = Pictures(images.array, images.test)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, speed_estimate_period=300, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def moved(metric: str, model: str, trained: RateDistortion | BetaVAE) -> None:
+            name = f"{metric}-{model}"
+            step = kept_step(isometry.checkpoint(config, metric, model))
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=config.steps)
+            bar.update(tasks[name], completed=step)
+            isometry_report.write_samples(config.out, name, trained, test, step)
+
+        def done(run: Run, row: Row) -> None:
+            bar.console.print(f"  {run.name}: {row['seconds']:.0f} s", highlight=False)
+            if run.name in tasks:
+                bar.remove_task(tasks.pop(run.name))
+
+        try:
+            return run_all(isometry.plan(config, moved), config.out, jobs=1, done=done, threads=torch.get_num_threads())
+        except KeyboardInterrupt:
+            bar.console.print("Stopped. The same command goes on from here.")
+            raise
