@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -10,6 +12,11 @@ from torch import Tensor
 
 class InputError(ValueError):
     """Input that cannot be used: the message says what was expected, what came and what to do."""
+
+
+def say(text: str, above: int) -> None:
+    """Warn the caller of the function that is so many calls above this one's."""
+    warnings.warn(text, UserWarning, stacklevel=above + 2)
 
 
 def as_rows(x: ArrayLike | Tensor, *, columns: int | None = None, least_rows: int = 1, name: str = "x") -> Tensor:
@@ -71,6 +78,21 @@ def refuse_constant_columns(rows: Tensor, name: str = "x") -> None:
         raise InputError(
             f"Expected columns that vary in {name}; got a constant column ({named}). Drop it: it carries no density."
         )
+
+
+def refuse_unusable_device(name: str) -> None:
+    """Raise `InputError` if torch has no such device here.
+
+    Examples
+    --------
+    >>> from radogaga.errors import refuse_unusable_device
+    >>> refuse_unusable_device("cpu")
+    """
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise InputError(f"Expected a device that torch can use; got {name!r} ({reason}). Try 'cpu'.") from None
 
 
 def _as_float_tensor(x: ArrayLike | Tensor, name: str) -> Tensor:

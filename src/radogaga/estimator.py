@@ -22,16 +22,19 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from radogaga.errors import InputError
+from radogaga.errors import InputError, refuse_unusable_device, say
+from radogaga.explanation import Explanation, explain
 from radogaga.isometry import measure_isometry
-from radogaga.preparation import numbers, ready, say, split
+from radogaga.preparation import encoded, learn, ready, split, threshold
 from radogaga.recipe import Choices, train
+from radogaga.tables import Rows
 from radogaga.units import Array, Units
 
 _ALARM_RATE = 0.01
 # Training and measuring see rows within so many spreads of the centre; scores have no such bound.
 _CLIP = 30.0
 _MOST_MEASURED, _MOST_JACOBIANS = 20_000, 500
+_MOST_TYPICAL = 1000
 _BATCH = 4096
 
 
@@ -51,6 +54,10 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
     contamination : float or "auto"
         Share of the training rows that `predict` calls anomalies, in (0, 0.5]. "auto": the threshold is the 1 %
         quantile of the scores of training rows that were held out.
+    alarm_rate : float, optional
+        The highest rate, in (0, 0.5], at which `predict` may call new rows of the training rows' law anomalies,
+        whatever their law is. It takes 1 / alarm_rate rows or more to hold out; where they are a quarter of all rows
+        or more, a warning says which rate can be promised.
     max_steps : int
         Most training steps; 0 leaves the model as it starts, PCA with a kernel density.
     random_state : int, RandomState instance or None
@@ -102,6 +109,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         ],
         "resolution": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "alarm_rate": [None, Interval(Real, 0, 0.5, closed="right")],
         "max_steps": [Interval(Integral, 0, None, closed="left")],
         "random_state": ["random_state"],
         "device": [str],
@@ -114,7 +122,8 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         *,
         resolution: float | str = "auto",
         contamination: float | str = "auto",
-        max_steps: int = 1000,
+        alarm_rate: float | None = None,
+        max_steps: int = 500,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         verbose: int = 0,
@@ -122,6 +131,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         self.n_components = n_components
         self.resolution = resolution
         self.contamination = contamination
+        self.alarm_rate = alarm_rate
         self.max_steps = max_steps
         self.random_state = random_state
         self.device = device
@@ -129,23 +139,36 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
-        """Fit to rows of numbers; a row of weight k counts as k copies of it, one of weight 0 as none."""
+        """Fit to rows of a table, mixed columns and missing values included.
+
+        A row of weight k counts as k copies of it, one of weight 0 as none.
+        """
         del y
-        x = numbers(self, X, reset=True)
+        if self.alarm_rate is not None and not isinstance(self.contamination, str):
+            raise InputError("Expected contamination or alarm_rate; got both. Leave one out.")
+        refuse_unusable_device(self.device)
+        self._table, x = learn(self, X, sample_weight)
         random = check_random_state(self.random_state)
         seed = int(random.randint(2**31 - 1))
         x = ready(x, sample_weight, random)
         self._units = Units.of(x)
-        if constant := int((~self._units.varying).sum()):
-            say(f"{constant} of {x.shape[1]} columns are constant and do not count. Drop them if they should.", above=2)
-        rows, to_stop_by, to_calibrate = split(x, random)
+        varying = set(self._table.owner[self._units.varying].tolist())
+        if constant := [name for j, name in enumerate(self._names) if j not in varying]:
+            named = ", ".join(constant[:5]) + (", ..." if len(constant) > 5 else "")
+            say(
+                f"{len(constant)} of {self.n_features_in_} columns are constant and do not count ({named}). Drop them.",
+                above=2,
+            )
+        rows, to_stop_by, to_calibrate = split(x, random, self.alarm_rate)
         self._train(rows, to_stop_by, seed)
         self._calibrate(x, to_calibrate)
+        self._typical = self._well_scoring(rows[:_MOST_TYPICAL])
         return self
 
     def score_samples(self, X: Any) -> Array:  # noqa: N803
         """Return the log density of rows in nats, ``(n, M) -> (n,)``, in the columns' units; higher = more normal."""
-        return self._score(self._checked(X))
+        rows = self._checked(X)
+        return self._score(rows.x) - rows.cost
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
         """Return the mean log density of rows, in nats."""
@@ -167,22 +190,42 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         than 50 rows none were held out, and the p-values are those of rows that the model has seen; copies by weight
         may be on both sides, too.
         """
+        return self.p_value_of(self.score_samples(X))
+
+    def p_value_of(self, score: Array) -> Array:
+        """Return the p-values of scores that `score_samples` gave, ``(n,)``."""
         # Equal rows may differ in the last digit by their place in a batch, and are to count as equal.
-        score = self.score_samples(X)
         as_low = np.searchsorted(self.calibration_scores_, score + 1e-9 * (1 + np.abs(score)), side="right")
         return (as_low + 1) / (len(self.calibration_scores_) + 1)
+
+    def unseen(self, X: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:  # noqa: N803
+        """Return which cells hold what no training row held, ``(n, M)``: a category, a gap where there was none.
+
+        Their sum over the rows counts them by column. Each lowers its row's score by what it is worth: see
+        `radogaga.tables.Vocabulary`.
+        """
+        return self._checked(X).surprise > 0
+
+    def explain(self, X: Any) -> Explanation:  # noqa: N803
+        """Return by how much each column moves each row's score away from that of the nearest typical row.
+
+        A row's contributions, ``(n, M)`` in nats, add up to its score less its typical row's; the lowest are the
+        reasons for an alarm.
+        """
+        rows = self._checked(X)
+        return explain(self._score, self._log_density, self._units, self._table, self._typical, rows, self._names)
 
     @torch.no_grad()
     def transform(self, X: Any) -> Array:  # noqa: N803
         """Return the latents of rows, ``(n, M) -> (n, N)``, those with the largest variance first."""
-        x = self._checked(X)
+        x = self._checked(X).x
         encode = self.density_.model.autoencoder.encode
         parts = self._tensor(self._units.standardise(x)).split(_BATCH)
         return _array(torch.cat([encode(part) for part in parts]))
 
     @torch.no_grad()
-    def inverse_transform(self, X: Any) -> Array:  # noqa: N803
-        """Return the rows of latents, ``(n, N) -> (n, M)``."""
+    def inverse_transform(self, X: Any) -> Any:  # noqa: N803
+        """Return the rows of latents, ``(n, N) -> (n, M)``, of a mixed table as a data frame."""
         check_is_fitted(self)
         z = np.asarray(X, dtype=np.float64)
         if z.ndim != 2 or z.shape[1] != self.n_components_ or not np.isfinite(z).all():
@@ -191,17 +234,19 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
                 "Pass what transform gave."
             )
         decode = self.density_.model.autoencoder.decode
-        return self._units.restore(_array(torch.cat([decode(part) for part in self._tensor(z).split(_BATCH)])))
+        s = _array(torch.cat([decode(part) for part in self._tensor(z).split(_BATCH)]))
+        return self._table.decode(self._units.restore(s))
 
-    def sample(self, n_samples: int = 1) -> Array:
-        """Return rows drawn from the density, ``(n_samples, M)``."""
+    def sample(self, n_samples: int = 1) -> Any:
+        """Return rows drawn from the density, ``(n_samples, M)``, of a mixed table as a data frame."""
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise InputError(f"Expected n_samples of 1 or more; got {n_samples}.")
         device = self._device
         with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
             torch.manual_seed(int(check_random_state(self.random_state).randint(2**31 - 1)))
-            return self._units.restore(_array(self.density_.sample(int(n_samples), across=True)))
+            s = _array(self.density_.sample(int(n_samples), across=True))
+        return self._table.decode(self._units.restore(s))
 
     def save(self, folder: str | Path) -> None:
         """Write the estimator as a folder of safetensors and JSON, nothing pickled; `load` reads it back."""
@@ -232,9 +277,27 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         log_density = self.density_.log_prob(self._units.standardise(x), across=True)
         return _array(log_density) + self._units.log_volume
 
-    def _checked(self, X: Any) -> Array:  # noqa: N803
+    def _log_density(self, s: Tensor) -> Tensor:
+        """Return what `_score` does of standardised rows, in units of theirs, with its derivatives."""
+        return self.density_._log_prob(s.to(self._device), "constant", across=True).cpu()
+
+    def _checked(self, X: Any) -> Rows:  # noqa: N803
         check_is_fitted(self)
-        return numbers(self, X, reset=False)
+        return encoded(self, self._table, X)
+
+    def _well_scoring(self, rows: Array) -> Array:
+        """Return the half of rows that scores best: what a row is compared with when it is explained."""
+        score = self._score(rows)
+        return rows[score >= np.median(score)]
+
+    @property
+    def _names(self) -> list[str]:
+        return list(map(str, getattr(self, "feature_names_in_", range(self.n_features_in_))))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = True
+        return tags
 
     def _train(self, rows: Array, to_stop_by: Array | None, seed: int) -> None:
         x = _clipped(self._units, rows)
@@ -251,7 +314,9 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
 
     def _calibrate(self, x: Array, to_calibrate: Array | None) -> None:
         self.calibration_scores_ = np.sort(self._score(x if to_calibrate is None else to_calibrate))
-        if isinstance(self.contamination, str):
+        if self.alarm_rate is not None:
+            self.offset_ = threshold(self.calibration_scores_, self.alarm_rate, held_out=to_calibrate is not None)
+        elif isinstance(self.contamination, str):
             self.offset_ = float(np.quantile(self.calibration_scores_, _ALARM_RATE))
         else:
             self.offset_ = float(np.quantile(self._score(x), self.contamination))

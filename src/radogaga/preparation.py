@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import math
 from typing import Any
 
 import numpy as np
@@ -10,39 +10,57 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from radogaga.errors import InputError
+from radogaga.errors import InputError, say
+from radogaga.tables import Rows, Table, as_frame, is_numeric
 from radogaga.units import Array
 
 _FEW_ROWS, _ROWS_TO_HOLD_OUT_FROM, _LEAST_HELD_OUT = 20, 50, 20
 _MOST_COPIES = 1_000_000
 
 
-def numbers(estimator: BaseEstimator, x: Any, *, reset: bool) -> Array:
-    """Return rows as finite numbers, ``(n, M)``, and let the estimator take note of its columns or check them.
+def learn(estimator: BaseEstimator, x: Any, sample_weight: Any) -> tuple[Table, Array]:
+    """Return what a table's columns hold, and its rows as numbers ``(n, K)``; the estimator takes note of the columns.
 
     Raises
     ------
     InputError
-        If there is text, a missing or an infinite number.
+        If there is an infinite number, or a column holds what can be neither measured nor told apart.
     ValueError
         If the shape or the columns' names are not what scikit-learn expects.
     """
-    try:
-        rows: Array = validate_data(estimator, x, reset=reset, dtype=np.float64, ensure_all_finite=False)
-    except ValueError as error:
-        if "could not convert" not in str(error):
-            raise
-        raise InputError(
-            f"Expected columns of numbers; {error}. Drop columns of text or encode them first, by scikit-learn's "
-            "OneHotEncoder or skrub's TableVectorizer."
-        ) from None
-    if len(bad := np.argwhere(~np.isfinite(rows))):
-        row, column = bad[0]
-        name = getattr(estimator, "feature_names_in_", np.arange(rows.shape[1]))[column]
-        found = "NaN" if np.isnan(rows[row, column]) else rows[row, column]
-        raise InputError(
-            f"Expected finite numbers; got {found} in row {row}, column {name}. Drop or fill such rows first."
-        )
+    frame = as_frame(x)
+    if frame is None or (is_numeric(frame) and not frame.isna().to_numpy().any()):
+        numbers = _as_numbers(estimator, x if frame is None else frame, reset=True)
+        table = Table.of_numbers(numbers)
+        return table, table.encode(numbers).x
+    validate_data(estimator, frame, reset=True, skip_check_array=True)
+    rows = frame
+    if sample_weight is not None:
+        # As often as the rows will count, so that shares and medians are those of the copies.
+        rows = frame.iloc[copies(_weights(sample_weight, len(frame)), np.random.RandomState(0))]
+    table = Table.fit(rows, named=hasattr(x, "columns"))
+    return table, table.encode(frame).x
+
+
+def encoded(estimator: BaseEstimator, table: Table, x: Any) -> Rows:
+    """Return rows as the numbers that a table's training rows became, and what in them is new.
+
+    Raises
+    ------
+    InputError
+        If there is an infinite number, or a column holds values of another kind than when the model was fitted.
+    ValueError
+        If the columns are not those of the training rows.
+    """
+    frame = as_frame(x)
+    if frame is None or (table.plain and is_numeric(frame)):
+        return table.encode(_as_numbers(estimator, x if frame is None else frame, reset=False))
+    validate_data(estimator, frame, reset=False, skip_check_array=True)
+    return table.encode(frame)
+
+
+def _as_numbers(estimator: BaseEstimator, x: Any, *, reset: bool) -> Array:
+    rows: Array = validate_data(estimator, x, reset=reset, dtype=np.float64, ensure_all_finite=False)
     return rows
 
 
@@ -57,11 +75,6 @@ def ready(x: Array, sample_weight: Any, random: np.random.RandomState) -> Array:
     x, weight = x[order], weight[order]
     _warn_of_rows(x)
     return x if sample_weight is None else x[copies(weight, random)]
-
-
-def say(text: str, above: int) -> None:
-    """Warn the caller of `fit`, which is so many calls above."""
-    warnings.warn(text, UserWarning, stacklevel=above + 2)
 
 
 def copies(weight: Array, random: np.random.RandomState) -> NDArray[np.int64]:
@@ -86,18 +99,60 @@ def copies(weight: Array, random: np.random.RandomState) -> NDArray[np.int64]:
     return np.searchsorted(reached, steps, side="right").clip(max=int(np.flatnonzero(weight)[-1]))
 
 
-def split(x: Array, random: np.random.RandomState) -> tuple[Array, Array | None, Array | None]:
+def split(
+    x: Array, random: np.random.RandomState, alarm_rate: float | None = None
+) -> tuple[Array, Array | None, Array | None]:
     """Return rows to train on, to stop by and to calibrate on; the last two halve a tenth, where rows are enough.
 
-    But for the columns' units, which all rows choose together, no row that has any part in the model is among those
-    that the p-values rest on.
+    For a wanted alarm rate, as many are held out to calibrate on as it needs, but no more than a quarter.
+
+    But for the columns' units and their categories, which all rows choose together, no row that has any part in the
+    model is among those that the p-values rest on.
     """
     order = random.permutation(len(x))
     share = max(len(x) // 10, _LEAST_HELD_OUT)
+    stop = share // 2
+    if alarm_rate is not None:
+        share = max(share, stop + min(_least_for(alarm_rate), len(x) // 4))
     rest = x[order[share:]]
     if len(x) < _ROWS_TO_HOLD_OUT_FROM or (rest == rest[0]).all():
         return x[order], None, None
-    return rest, x[order[: share // 2]], x[order[share // 2 : share]]
+    return rest, x[order[:stop]], x[order[stop:share]]
+
+
+def threshold(scores: Array, alarm_rate: float, *, held_out: bool = True) -> float:
+    """Return the score that a new row of the law of n sorted scores is under at no more than the alarm rate.
+
+    The m-th lowest score, m = alarm_rate (n + 1) rounded down: a new row is under it with probability m / (n + 1),
+    whatever the law. Where m is 0, the lowest, with a warning.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from radogaga.preparation import threshold
+    >>> threshold(np.arange(99.0), 0.03)
+    2.0
+    """
+    least = _least_for(alarm_rate)
+    if not held_out:
+        say(
+            f"alarm_rate={alarm_rate:g} is not calibrated: fewer than {_ROWS_TO_HOLD_OUT_FROM} rows leave none to hold "
+            "out. Pass more rows.",
+            above=4,
+        )
+    elif len(scores) < least:
+        say(
+            f"alarm_rate={alarm_rate:g} takes {least:,} held-out rows; got {len(scores):,}. The threshold is the "
+            f"lowest of their scores, which promises {1 / (len(scores) + 1):.2g}. Pass {4 * least:,} rows or more, or "
+            "ask for a higher rate.",
+            above=4,
+        )
+    # A hair more, so that .03 * 100 is 3.
+    return float(scores[max(int(alarm_rate * (len(scores) + 1) * (1 + 1e-12)), 1) - 1])
+
+
+def _least_for(alarm_rate: float) -> int:
+    return math.ceil(1 / alarm_rate * (1 - 1e-12)) - 1
 
 
 def _weights(weight: Any, rows: int) -> Array:

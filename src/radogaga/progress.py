@@ -38,7 +38,7 @@ def run_with_progress(runs: Sequence[Run], out: Path, *, jobs: int | None, conso
 
 
 @contextmanager
-def steps_with_progress(what: str, console: Console) -> Iterator[Callable[[int, int], None]]:
+def steps_with_progress(what: str, console: Console) -> Iterator[Callable[[int, int | None], None]]:
     """Give a function of (done, total) that moves a progress bar, gone in the end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:

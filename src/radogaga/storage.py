@@ -82,7 +82,8 @@ def load(folder: str | Path, *, classes: Iterable[type] = ()) -> nn.Module:
     known = {_name(c): c for c in classes}
     try:
         model = _build(structure["model"], known)
-        state = load_file(folder / "model.safetensors")
+        # Copies lie where torch puts its own tensors: how a product is rounded depends on an address's last bits.
+        state = {name: value.clone() for name, value in load_file(folder / "model.safetensors").items()}
         model.load_state_dict(state, assign=True)
     except FileNotFoundError:
         raise InputError(f"Expected model.safetensors in {folder}; there is none. Save the model again.") from None
