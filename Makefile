@@ -7,7 +7,11 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/ready
 	$(BIN)/radogaga reproduce density --quick --out demo/density
-	@echo "Open demo/density/report.html"
+	$(BIN)/radogaga images shapes --out demo/shapes.zip
+	$(BIN)/radogaga images prepare demo/shapes.zip --out demo/shapes.npy --size 32
+	$(BIN)/radogaga reproduce isometry --images demo/shapes.npy --out demo/isometry --steps 600 \
+		--metric mse --model recommended,beta-vae-plain,pca
+	@echo "Open demo/density/report.html and demo/isometry/report.html"
 
 test: $(VENV)/ready lint
 	$(BIN)/python -m pytest -q -n auto
@@ -23,6 +27,9 @@ slow: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/together.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/estimator.py
+	$(BIN)/python benchmarks/density.py
+	$(BIN)/python benchmarks/images.py
 
 # torch first, so that the pinned build is there before anything else asks for any torch.
 $(VENV)/ready: pyproject.toml constraints.txt

@@ -1,7 +1,8 @@
 """RaDOGAGA: autoencoders whose latent space is isometric to the data."""
 
-from radogaga.baselines import DAGMM
+from radogaga.baselines import DAGMM, BetaVAE
 from radogaga.checkpoints import History
+from radogaga.coding import compress, decompress, quantised_rate
 from radogaga.convolutional import GDN, ConvolutionalDecoder, ConvolutionalEncoder, LinearPlus
 from radogaga.density import Density
 from radogaga.distortion import Autodiff, CrossEntropy, Distortion, SquaredError
@@ -11,6 +12,7 @@ from radogaga.isometry import Isometry, gram, measure_isometry
 from radogaga.networks import Autoencoder, Dense, Residual, start_as_pca
 from radogaga.noise import Gaussian, Noise, Uniform
 from radogaga.objective import Identity, Log, RateDistortion, Terms
+from radogaga.principal import PrincipalDecoder, PrincipalEncoder, start_as_metric_pca
 from radogaga.priors import EstimatedMixture, Factorized, Kernel, Mixture, Normal, Prior
 from radogaga.residuals import NormalResidual, StudentResidual
 from radogaga.scaling import Scaling
@@ -25,6 +27,7 @@ __all__ = [
     "SSIM",
     "Autodiff",
     "Autoencoder",
+    "BetaVAE",
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
     "CrossEntropy",
@@ -45,6 +48,8 @@ __all__ = [
     "Noise",
     "Normal",
     "NormalResidual",
+    "PrincipalDecoder",
+    "PrincipalEncoder",
     "Prior",
     "QuadraticSSIM",
     "RaDOGAGA",
@@ -56,11 +61,15 @@ __all__ = [
     "Terms",
     "Uniform",
     "__version__",
+    "compress",
+    "decompress",
     "fit",
     "fit_with_mixture",
     "gram",
     "load",
     "measure_isometry",
+    "quantised_rate",
     "save",
+    "start_as_metric_pca",
     "start_as_pca",
 ]
