@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from radogaga import EstimatedMixture, Factorized, Kernel, Mixture, Normal
 from radogaga.priors.gaussians import MixtureStatistics, robust_cholesky
+from radogaga.priors.kernel import likeliest_bandwidth
 
 
 def moved(prior: nn.Module, by: float = 0.5) -> nn.Module:
@@ -36,6 +37,7 @@ PRIORS: dict[str, Callable[[int], nn.Module]] = {
     "narrow factorized": lambda n: moved(Factorized(n, filters=(2,), initial_scale=1.0)),
     "logistic factorized": lambda n: moved(Factorized(n, filters=())),
     "kernel": lambda n: Kernel.fit_latents(torch.randn(60, n)),
+    "kernel of clusters": lambda n: Kernel.fit_latents(torch.randn(400, n), most_centres=15),
     "kernel of repeated latents": lambda n: Kernel.fit_latents(torch.randn(20, n).repeat(5, 1), most_centres=10),
 }
 each_prior = pytest.mark.parametrize("make", PRIORS.values(), ids=PRIORS)
@@ -422,3 +424,25 @@ def test_the_kernel_density_does_not_depend_on_how_rows_are_cut() -> None:
     prior, z = kernel_at(torch.randn(5000, 2), 0.3), torch.randn(4000, 2)
     parts = torch.cat([prior.log_prob(part) for part in z.split(333)])
     torch.testing.assert_close(prior.log_prob(z), parts, rtol=1e-5, atol=1e-5)
+
+
+def test_clusters_keep_mean_and_total_variance_of_the_latents():
+    z = torch.randn(4000, 3, dtype=torch.float64) * torch.tensor([3.0, 1.0, 0.2]) + 5
+    prior = Kernel.fit_latents(z, most_centres=50)
+    weight = prior.log_weights.exp()
+    mean = weight @ prior.points
+    between = weight @ (prior.points - mean).square().sum(1)
+    torch.testing.assert_close(mean, z.mean(0))
+    torch.testing.assert_close(between + 3 * weight @ prior.within, z.var(0, correction=0).sum())
+
+
+def test_few_clusters_say_nearly_what_all_latents_say():
+    z, new = torch.randn(4000, 3), torch.randn(500, 3)
+    every, few = (Kernel.fit_latents(z, most_centres=most).log_prob(new) for most in (4000, 400))
+    assert (few - every).abs().mean() < 0.1
+    assert abs(float((few - every).mean())) < 0.05
+
+
+def test_bandwidth_alone_is_the_densitys():
+    z = torch.randn(200, 2)
+    assert torch.equal(likeliest_bandwidth(z, seed=3), Kernel.fit_latents(z, seed=3).bandwidth)

@@ -12,11 +12,12 @@ SCALINGS: dict[str, Choose] = {
     "root mean square": Scaling.root_mean_square,
     "standard": Scaling.standard,
     "min-max": Scaling.min_max,
+    "ranges": Scaling.ranges,
     "global min-max": Scaling.global_min_max,
     "asinh": Scaling.asinh,
 }
 LEARNED = {name: SCALINGS[name] for name in SCALINGS if name != "none"}
-PER_COLUMN = {name: SCALINGS[name] for name in ("standard", "min-max", "asinh")}
+PER_COLUMN = {name: SCALINGS[name] for name in ("standard", "min-max", "ranges", "asinh")}
 UNIFORM = {name: SCALINGS[name] for name in ("none", "root mean square", "global min-max")}
 each_scaling = pytest.mark.parametrize("choose", SCALINGS.values(), ids=SCALINGS)
 
@@ -76,6 +77,13 @@ def test_root_mean_square_distance_from_the_centre_is_one(rows: Tensor) -> None:
 def test_min_max_takes_each_feature_to_the_unit_interval(rows: Tensor) -> None:
     least, most = Scaling.min_max(rows)(rows).aminmax(dim=0)
     torch.testing.assert_close(torch.stack([least, most]), torch.tensor([[0.0], [1.0]]).expand(2, 4))
+
+
+def test_ranges_become_equal_and_the_mean_variance_one(rows: Tensor) -> None:
+    scaled = Scaling.ranges(rows)(rows)
+    least, most = scaled.aminmax(dim=0)
+    torch.testing.assert_close(most - least, (most - least)[:1].expand(4))
+    torch.testing.assert_close(scaled.var(0, correction=0).mean(), torch.ones(()))
 
 
 def test_global_min_max_takes_all_features_to_the_unit_interval(rows: Tensor) -> None:

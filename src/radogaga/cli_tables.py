@@ -32,7 +32,7 @@ def fit(
         float | None, typer.Option(help="The highest share of false alarms, 0.001 say; default: near 0.01.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws all that is random.")] = 0,
-    max_steps: Annotated[int, typer.Option(min=0, help="Most training steps.")] = 1000,
+    max_steps: Annotated[int, typer.Option(min=0, help="Most training steps.")] = 500,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, ...")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors and warnings.")] = False,
 ) -> None:

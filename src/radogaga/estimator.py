@@ -31,8 +31,8 @@ from radogaga.tables import Rows
 from radogaga.units import Array, Units
 
 _ALARM_RATE = 0.01
-# Training and measuring see rows within so many spreads of the centre; scores have no such bound.
-_CLIP = 30.0
+# Training and measuring are in single precision, and see rows within so many spreads; scores have no such bound.
+_CLIP = 1e4
 _MOST_MEASURED, _MOST_JACOBIANS = 20_000, 500
 _MOST_TYPICAL = 1000
 _BATCH = 4096

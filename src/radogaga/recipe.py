@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,18 +21,21 @@ from radogaga.networks import Autoencoder, Residual, start_as_pca
 from radogaga.noise import Gaussian
 from radogaga.objective import RateDistortion
 from radogaga.priors import Kernel, Mixture
+from radogaga.priors.kernel import likeliest_bandwidth
+from radogaga.residuals import NormalResidual
 from radogaga.scaling import Scaling
 from radogaga.spectrum import leading_axes
 from radogaga.training import encode, fit
 
 _SHARE, _MOST_LATENTS = 0.99, 40
-_HIDDEN = (64, 64)
+_HIDDEN = (16,)
 _LEAST_RESOLUTION = 0.1
-_MOST_CENTRES = 5000
+_MOST_CENTRES = 500
 _MOST_COMPONENTS, _ROWS_PER_PARAMETER = 5, 10
 _MOST_FOR_EM = _MOST_TO_STOP_BY = 20_000
-_LEARNING_RATE = 1e-3
+_LEARNING_RATE = 3e-4
 _FOLDS = 5
+_MOST_TO_COMPARE = 500
 
 
 @dataclass(frozen=True)
@@ -92,26 +97,49 @@ def train(x: Tensor, held_out: Tensor | None, choices: Choices) -> Trained:
     x, held_out = x.to(device), None if held_out is None else held_out.to(device)
     with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
         torch.manual_seed(choices.seed)
-        model, history = _trained(x, held_out, choices)
+        start = _start(x, choices)
+        model, history = _trained(start, x, held_out, choices)
+        density = _density(model, x, held_out, choices.seed)
+        if held_out is not None and model is not start:
+            before = _density(start, x, held_out, choices.seed)
+            density = density if _better(density, before, held_out[:_MOST_TO_COMPARE]) else before
+    return Trained(density, history)
+
+
+def _density(model: RateDistortion, x: Tensor, held_out: Tensor | None, seed: int) -> Density:
+    """Return a model's density, with its final prior and its residual's law."""
+    autoencoder = model.autoencoder
     seen = x if held_out is None else torch.cat([x, held_out])
-    _sort_latents(model.autoencoder, _latents_of(model, seen).var(0).argsort(descending=True))
-    model.prior = Kernel.fit_latents(_latents_of(model, seen), most_centres=_MOST_CENTRES, seed=choices.seed)
-    density = Density(model, x.shape[1])
+    _sort_latents(autoencoder, _latents_of(model, seen).var(0).argsort(descending=True))
+    prior = Kernel.fit_latents(_latents_of(model, seen), most_centres=_MOST_CENTRES, seed=seed)
+    model.prior = prior
+    residuals = NormalResidual(x.shape[1] - autoencoder.latents).to(x.device)
+    density = Density(model, x.shape[1], residuals)
     if held_out is None:
-        density.residuals.fit(_crossed_residual(model.autoencoder.scaling(x), model.autoencoder.latents))
+        residuals.fit(_crossed_residual(autoencoder.scaling(x), autoencoder.latents))
     else:
         density.calibrate(held_out)
+    # A unit of latent space is a unit of data space: off the manifold nothing is known finer than along it.
+    residuals.variance.clamp_(min=float(prior.bandwidth) ** 2)
     # Trained in single precision, used in double: then a score does not depend on the rows that are scored beside it.
-    return Trained(density.to(device).double().eval().requires_grad_(False), history)
+    return density.double().eval().requires_grad_(False)
 
 
-def _trained(x: Tensor, held_out: Tensor | None, choices: Choices) -> tuple[RateDistortion, History]:
+def _better(trained: Density, start: Density, held_out: Tensor) -> bool:
+    """Return whether training has raised the density of rows held out, the volume taken exactly, beyond chance."""
+    gain = trained.log_prob(held_out, volume="exact", across=True) - start.log_prob(held_out, across=True)
+    return bool(gain.mean() > 2 * gain.std() / math.sqrt(len(gain)))
+
+
+def _trained(
+    start: RateDistortion, x: Tensor, held_out: Tensor | None, choices: Choices
+) -> tuple[RateDistortion, History]:
     # Where no rows tell when to stop, early: a few tens of rows are soon learned by heart.
     steps = choices.max_steps if held_out is not None else -(-choices.max_steps // 10)
+    if not steps:
+        return start, History()
     for rate in (_LEARNING_RATE, _LEARNING_RATE / 10):
-        model = _start(x, choices)
-        if not steps:
-            return model, History()
+        model = copy.deepcopy(start)
         try:
             history = fit(
                 model,
@@ -131,12 +159,12 @@ def _trained(x: Tensor, held_out: Tensor | None, choices: Choices) -> tuple[Rate
         "Training diverged twice, so the model is PCA with a kernel density. Look for columns with wild values.",
         stacklevel=6,
     )
-    return _start(x, choices), History()
+    return start, History()
 
 
 def _start(x: Tensor, choices: Choices) -> RateDistortion:
     """Return the model before training: PCA, with a mixture on its latents."""
-    scaling = _scaling(x)
+    scaling = Scaling.ranges(x)
     features, latents = x.shape[1], _latent_count(scaling(x), choices.n_components)
     encoder = Residual(features, latents, _HIDDEN, nn.Tanh)
     decoder = Residual(latents, features, _HIDDEN, nn.Tanh)
@@ -150,18 +178,15 @@ def _start(x: Tensor, choices: Choices) -> RateDistortion:
     resolution = _resolution(z, choices)
     model.noise, model.isometry_weight = Gaussian(resolution), 1 / (2 * resolution**2)
     model.reconstruction_weight = 3 * model.isometry_weight
-    prior.fit_em(z[:_MOST_FOR_EM], seed=choices.seed)
+    some = z[:_MOST_FOR_EM]
+    # The rate is taken under noise: clean latents of columns with few values would give components of no width.
+    prior.fit_em(some + model.noise(some), seed=choices.seed)
     return model
-
-
-def _scaling(x: Tensor) -> Scaling:
-    return Scaling.asinh(x)
 
 
 def _resolution(z: Tensor, choices: Choices) -> float:
     if isinstance(choices.resolution, str):
-        bandwidth = Kernel.fit_latents(z, most_centres=_MOST_CENTRES, seed=choices.seed).bandwidth
-        return max(float(bandwidth) / 2, _LEAST_RESOLUTION)
+        return max(float(likeliest_bandwidth(z, seed=choices.seed)) / 2, _LEAST_RESOLUTION)
     return float(choices.resolution)
 
 

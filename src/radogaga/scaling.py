@@ -69,6 +69,17 @@ class Scaling(nn.Module):
         return cls._with(least, most - least)
 
     @classmethod
+    def ranges(cls, x: Tensor) -> Scaling:
+        """Centre each feature and divide it by its range, and all by one number: their mean variance becomes 1.
+
+        A range counts a feature with long tails for less than its standard deviation would.
+        """
+        least, most = x.aminmax(dim=0)
+        spans = most - least
+        in_spans = x.std(0, correction=0)[spans > 0] / spans[spans > 0]
+        return cls._with(x.mean(0), spans * in_spans.square().mean().sqrt().nan_to_num(1.0))
+
+    @classmethod
     def global_min_max(cls, x: Tensor) -> Scaling:
         """Map the range over all features together to [0, 1], by one shift and one factor."""
         least, most = x.aminmax()

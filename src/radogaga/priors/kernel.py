@@ -9,16 +9,19 @@ from torch import Tensor
 
 from radogaga.priors.prior import Prior
 
-# Latents times centres at once: 8 MB in float32, which stays near the processor.
-_MOST_PAIRS = 2**21
+# Latents times centres at once: half a megabyte in float64, which stays in the processor's own cache.
+_MOST_PAIRS = 2**16
+_MOST_TO_CLUSTER = 20_000
+_MOST_OTHERS, _MOST_QUERIES = 5_000, 300
 
 
 class Kernel(Prior):
-    """A Gaussian kernel density at given centres, P(z) = sum_c w_c N(z; c, h^2 I).
+    """A Gaussian kernel density at given centres, P(z) = sum_c w_c N(z; c, (h^2 + v_c) I).
 
     One bandwidth for all directions is right where a unit of latent space is a unit of data space everywhere, which
-    is what isometry is for. `fit_latents` takes centres from training latents and the bandwidth h that makes each
-    of them likeliest under all the others.
+    is what isometry is for. `fit_latents` takes the bandwidth h that makes each training latent likeliest under all
+    the others. Where it may not keep them all, a centre stands for a cluster of them: w_c is its share, v_c the
+    variance within it in each direction, so mean and total variance stay as they were.
 
     Parameters
     ----------
@@ -39,6 +42,7 @@ class Kernel(Prior):
 
     points: Tensor
     log_weights: Tensor
+    within: Tensor
     bandwidth: Tensor
 
     def __init__(self, latents: int, centres: int) -> None:
@@ -46,69 +50,122 @@ class Kernel(Prior):
         self.latents, self.centres = latents, centres
         self.register_buffer("points", torch.zeros(centres, latents))
         self.register_buffer("log_weights", torch.full((centres,), -math.log(max(centres, 1))))
+        self.register_buffer("within", torch.zeros(centres))
         self.register_buffer("bandwidth", torch.ones(()))
 
     @classmethod
     @torch.no_grad()
-    def fit_latents(cls, z: Tensor, *, most_centres: int = 5000, most_queries: int = 500, seed: int = 0) -> Kernel:
+    def fit_latents(cls, z: Tensor, *, most_centres: int = 5000, rounds: int = 10, seed: int = 0) -> Kernel:
         """Return the kernel density of latents ``(n, N)``.
 
-        Repeated latents become one centre with their weight. Above `most_centres` the centres are a random sample
-        of the distinct ones, weighted by how many latents each is the nearest to.
+        Parameters
+        ----------
+        z : Tensor
+            Latents. Repeated ones become one centre with their weight.
+        most_centres : int
+            Above so many distinct latents, centres are clusters of them, by k-means.
+        rounds : int
+            Rounds of k-means, from a random choice of the latents.
+        seed : int
+            Draws the latents that the bandwidth is found by, and those that k-means starts from.
         """
-        distinct, count = torch.unique(z, dim=0, return_counts=True)
-        order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed)).to(z.device)
-        centres = distinct[order[:most_centres]]
-        weight = count[order[:most_centres]].to(z.dtype)
+        distinct, count = _shuffled(z, seed)
+        within = torch.zeros_like(count)
+        centres, weight = distinct, count
         if len(distinct) > most_centres:
-            weight = _nearest_counts(distinct, count, centres)
+            centres, weight, within = _clusters(distinct, count, most_centres, rounds)
         prior = cls(z.shape[1], len(centres)).to(z)
         prior.points.copy_(centres)
-        prior.log_weights.copy_((weight / weight.sum()).clamp_min(1e-12).log())
-        prior.bandwidth.copy_(_likeliest_bandwidth(centres, min(most_queries, len(centres))))
+        prior.log_weights.copy_((weight / weight.sum()).log())
+        prior.within.copy_(within)
+        prior.bandwidth.copy_(_likeliest_bandwidth(distinct[:_MOST_OTHERS]))
         return prior
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
-        return torch.cat([self._log_prob(part) for part in z.split(max(_MOST_PAIRS // max(self.centres, 1), 1))])
-
-    def _log_prob(self, z: Tensor) -> Tensor:
-        # |z - c|^2 as |z|^2 - 2 z'c + |c|^2: one product and no root. Centring keeps the terms from cancelling.
+        # |z - c|^2 / v as |z|^2 / v - 2 z'c / v + |c|^2 / v: one product and no root. Centring keeps the terms from
+        # cancelling, and what all centres share of |z|^2 / v, that of the largest v, is left out until the end.
         centre = self.points.mean(0)
-        points, z = (self.points - centre) / self.bandwidth, (z - centre) / self.bandwidth
-        logits = torch.addmm(self.log_weights - 0.5 * points.square().sum(1), z, points.T)
-        return logits.logsumexp(1) - 0.5 * z.square().sum(1) - self._log_volume()
+        points, variance = self.points - centre, self.bandwidth.square() + self.within
+        shared = 1 / variance.amax()
+        weights = torch.cat([points / variance[:, None], -0.5 * (1 / variance - shared)[:, None]], 1).T
+        offset = self.log_weights - 0.5 * (points.square().sum(1) / variance + self.latents * variance.log())
+        parts = []
+        for part in (z - centre).split(max(_MOST_PAIRS // max(self.centres, 1), 1)):
+            square = part.square().sum(1, keepdim=True)
+            logits = torch.addmm(offset, torch.cat([part, square], 1), weights)
+            parts.append(logits.logsumexp(1) - 0.5 * shared * square[:, 0])
+        return torch.cat(parts) - 0.5 * self.latents * math.log(2 * math.pi)
 
     def sample(self, n: int) -> Tensor:
         """Return n latents that follow the density, ``(n, N)``."""
-        chosen = self.points[torch.multinomial(self.log_weights.exp(), n, replacement=True)]
-        return chosen + self.bandwidth * torch.randn_like(chosen)
-
-    def _log_volume(self) -> Tensor:
-        return self.latents * (self.bandwidth.log() + 0.5 * math.log(2 * math.pi))
-
-
-def _nearest_counts(distinct: Tensor, count: Tensor, centres: Tensor) -> Tensor:
-    totals = torch.zeros(len(centres), dtype=centres.dtype, device=centres.device)
-    rows = max(_MOST_PAIRS // len(centres), 1)
-    centre = centres.mean(0)
-    offset = -0.5 * (centres - centre).square().sum(1)
-    for part, weight in zip(distinct.split(rows), count.split(rows), strict=True):
-        nearest = torch.addmm(offset, part - centre, (centres - centre).T).argmax(1)
-        totals.index_add_(0, nearest, weight.to(totals.dtype))
-    return totals
+        chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True)
+        spread = (self.bandwidth.square() + self.within[chosen]).sqrt()
+        points = self.points[chosen]
+        return points + spread[:, None] * torch.randn_like(points)
 
 
-def _likeliest_bandwidth(centres: Tensor, queries: int) -> Tensor:
-    """Return the bandwidth with the greatest leave-one-out likelihood, by two ever finer grids in the logarithm."""
-    latents = centres.shape[1]
+def _clusters(distinct: Tensor, count: Tensor, most: int, rounds: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the means of clusters by k-means, how many latents each has, and their variance in each direction.
+
+    Latents come in a random order, so the first are a fair choice to start from and to find the means by.
+    """
+    some, weight, means = distinct[:_MOST_TO_CLUSTER], count[:_MOST_TO_CLUSTER], distinct[:most]
+    for _ in range(rounds):
+        means, _ = _moments(some, weight, _nearest(some, means), means)
+    nearest = _nearest(distinct, means)
+    means, total = _moments(distinct, count, nearest, means)
+    squares = torch.zeros_like(total).index_add_(0, nearest, count * (distinct - means[nearest]).square().mean(1))
+    kept = total > 0
+    return means[kept], total[kept], squares[kept] / total[kept]
+
+
+def _moments(z: Tensor, weight: Tensor, nearest: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of the latents nearest to each mean, the old one where there are none, and their weight."""
+    total = torch.zeros(len(means), dtype=z.dtype, device=z.device).index_add_(0, nearest, weight)
+    sums = torch.zeros_like(means).index_add_(0, nearest, weight[:, None] * z)
+    return torch.where(total[:, None] > 0, sums / total.clamp_min(1e-30)[:, None], means), total
+
+
+def _nearest(z: Tensor, means: Tensor) -> Tensor:
+    centre = means.mean(0)
+    means = means - centre
+    offset = -0.5 * means.square().sum(1)
+    rows = max(_MOST_PAIRS // len(means), 1)
+    return torch.cat([torch.addmm(offset, part - centre, means.T).argmax(1) for part in z.split(rows)])
+
+
+def likeliest_bandwidth(z: Tensor, *, seed: int = 0) -> Tensor:
+    """Return the bandwidth that makes each of the distinct latents ``(n, N)`` likeliest under all the others.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.priors.kernel import likeliest_bandwidth
+    >>> z = torch.randn(300, 1, generator=torch.Generator().manual_seed(0))
+    >>> bool(0.1 < likeliest_bandwidth(z) < 1)
+    True
+    """
+    return _likeliest_bandwidth(_shuffled(z, seed)[0][:_MOST_OTHERS])
+
+
+def _shuffled(z: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Return distinct latents in a random order, and how often each comes."""
+    distinct, count = torch.unique(z, dim=0, return_counts=True)
+    order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed)).to(z.device)
+    return distinct[order], count[order].to(z.dtype)
+
+
+def _likeliest_bandwidth(centres: Tensor) -> Tensor:
+    """Return the bandwidth with the greatest leave-one-out likelihood, by ever finer grids in the logarithm."""
+    latents, queries = centres.shape[1], min(_MOST_QUERIES, len(centres))
     squares = torch.cdist(centres[:queries], centres).square()
     own = torch.arange(queries, device=centres.device)
     squares[own, own] = torch.inf
     nearest = squares.min(1).values.clamp_min(1e-20).sqrt()
     low, high = nearest.quantile(0.05).log() - 1, centres.std(0).norm().clamp_min(1e-10).log() + 1
     for _ in range(3):
-        grid = torch.linspace(float(low), float(high), 15, dtype=centres.dtype, device=centres.device)
+        grid = torch.linspace(float(low), float(high), 9, dtype=centres.dtype, device=centres.device)
         likelihoods = torch.stack(
             [(-0.5 * squares / (2 * log_h).exp()).logsumexp(1).mean() - latents * log_h for log_h in grid]
         )
