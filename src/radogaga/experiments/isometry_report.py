@@ -18,7 +18,7 @@ from radogaga.images import Pictures
 from radogaga.objective import RateDistortion
 from radogaga.storage import write_bytes, write_text
 
-COLUMNS = {
+ISOMETRY = {
     "active": ("active", "d"),
     "latents": ("latents", "d"),
     "probe_r": ("r", ".4f"),
@@ -34,6 +34,8 @@ COLUMNS = {
     "condition_ratio": ("condition / predicted", ".2f"),
     "importance_r": ("importance r", ".4f"),
     "importance_worst": ("worst factor", ".2f"),
+}
+QUALITY = {
     "rate": ("rate, nats", ".1f"),
     "bits_per_pixel": ("bits per pixel", ".4f"),
     "psnr": ("PSNR", ".2f"),
@@ -44,6 +46,7 @@ COLUMNS = {
     "ssim_noisy": ("SSIM, noisy", ".3f"),
     "seconds": ("seconds", ".0f"),
 }
+COLUMNS = ISOMETRY | QUALITY
 """Each figure of a row: its heading and its format."""
 
 TERMINAL = ("active", "probe_r", "diag_ratio", "off_rms", "condition_ratio", "psnr", "over_pca", "ssim", "rate")
@@ -51,7 +54,7 @@ TERMINAL = ("active", "probe_r", "diag_ratio", "off_rms", "condition_ratio", "ps
 METRICS = {"mse": "squared error", "ssim": "1 - SSIM"}
 
 MODELS = {
-    "recommended": "RaDOGAGA(d) that starts as PCA under the metric; its noise is a tenth of the last latent's",
+    "recommended": "RaDOGAGA(d) from PCA under the metric; its noise has a tenth of the last latent's variance",
     "radogaga": "RaDOGAGA(d) from a random start",
     "radogaga-log": "RaDOGAGA(log d) with the authors' weights, from a random start",
     "beta-vae": "beta-VAE, its distortion decomposed as RaDOGAGA's is: the authors' baseline",
@@ -156,19 +159,25 @@ def _page(config: Config, rows: Sequence[Row], pictures: dict[str, bytes]) -> st
         report.paragraph(
             "Experiment 5.1 of Kato et al., ICML 2020: is a unit step in latent space a unit step in pictures?"
         ),
-        report.heading("Figures"),
-        report.table(
-            ["metric", "model", *(heading for heading, _ in COLUMNS.values())],
-            [[row["metric"], row["model"], *(_cell(row, key) for key in COLUMNS)] for row in rows],
-            words=2,
-            group_starts=[i for i, row in enumerate(rows) if i and row["metric"] != rows[i - 1]["metric"]],
-        ),
+        report.heading("How isometric"),
+        _table(rows, ISOMETRY),
+        report.heading("At what rate, how well rebuilt"),
+        _table(rows, QUALITY),
         report.paragraph(READING),
     ]
     for row in rows:
         parts += _section(row, pictures)
     parts += [report.heading("How it was made"), report.preformatted(_made(config))]
     return report.page("RaDOGAGA: isometry on images", parts)
+
+
+def _table(rows: Sequence[Row], columns: dict[str, tuple[str, str]]) -> str:
+    return report.table(
+        ["metric", "model", *(heading for heading, _ in columns.values())],
+        [[row["metric"], row["model"], *(_cell(row, key) for key in columns)] for row in rows],
+        words=2,
+        group_starts=[i for i, row in enumerate(rows) if i and row["metric"] != rows[i - 1]["metric"]],
+    )
 
 
 def _section(row: Row, pictures: dict[str, bytes]) -> list[str]:
