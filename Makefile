@@ -9,7 +9,7 @@ demo: $(VENV)/ready
 	$(BIN)/radogaga reproduce density --quick --out demo/density
 	$(BIN)/radogaga images shapes --out demo/shapes.zip
 	$(BIN)/radogaga images prepare demo/shapes.zip --out demo/shapes.npy --size 32
-	$(BIN)/radogaga reproduce isometry --images demo/shapes.npy --out demo/isometry --steps 600 \
+	$(BIN)/radogaga reproduce isometry --images demo/shapes.npy --out demo/isometry --steps 400 \
 		--metric mse --model recommended,beta-vae-plain,pca
 	@echo "Open demo/density/report.html and demo/isometry/report.html"
 
