@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from radogaga import Factorized, Gaussian, InputError, Normal, RateDistortion, SquaredError, load
 from radogaga.cli import app
-from radogaga.experiments import isometry, isometry_methods, isometry_report
+from radogaga.experiments import isometry, isometry_methods, isometry_report, runs
 from radogaga.experiments.isometry_analysis import analyse, of_rate_distortion
 from radogaga.experiments.runs import read_arrays
 from radogaga.images import Pictures, prepare_images, read_images
@@ -127,14 +127,27 @@ def test_few_pictures_are_refused(tmp_path):
         isometry.check(isometry.Config(tmp_path / "few.npy", tmp_path / "out"))
 
 
-def test_a_restart_removes_what_an_experiment_kept_and_nothing_else(images, tmp_path):
+@pytest.mark.parametrize("config", [None, '{"experiment": "of somebody else"}'])
+def test_a_restart_leaves_a_folder_that_is_not_its_own(images, tmp_path, config):
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "letter.txt").write_text("dear")
-    command = ["reproduce", "isometry", "--images", str(images), "--out", str(out), "--restart"]
-    result = CliRunner().invoke(app, command)
-    assert "holds something else" in str(result.exception)
-    assert (out / "letter.txt").read_text() == "dear"
+    (out / "runs").mkdir(parents=True)
+    (out / "runs" / "letter.txt").write_text("dear")
+    if config:
+        (out / "config.json").write_text(config)
+    result = CliRunner().invoke(app, ["reproduce", "isometry", "--images", str(images), "--out", str(out), "--restart"])
+    assert isinstance(result.exception, InputError)
+    assert (out / "runs" / "letter.txt").read_text() == "dear"
+
+
+def test_a_restart_removes_the_runs_of_other_settings(tmp_path):
+    runs.claim_folder(tmp_path, {"experiment": "isometry", "steps": 4})
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="settings"):
+        runs.claim_folder(tmp_path, {"experiment": "isometry", "steps": 5})
+    runs.claim_folder(tmp_path, {"experiment": "isometry", "steps": 5}, restart=True)
+    assert not (tmp_path / "runs").exists()
+    assert (tmp_path / "letter.txt").exists()
 
 
 def test_inactive_latents_are_told_from_active_ones(images):

@@ -131,7 +131,8 @@ def reproduce_isometry(
     ] = None,
     precision: Annotated[str, typer.Option(help="What networks compute in while training: fp32 or bf16.")] = "fp32",
     resume: Annotated[
-        bool, typer.Option("--resume/--restart", help="Go on with what is kept in --out, or remove it first.")
+        bool,
+        typer.Option("--resume/--restart", help="Go on with the runs that are kept in --out, or remove them first."),
     ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Draws starts, batches and noise.")] = 0,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, ...")] = "cpu",
@@ -140,7 +141,7 @@ def reproduce_isometry(
     """Experiment 5.1: how isometric embeddings of pictures are, every model under two metrics, as a report."""
     from radogaga.experiments import isometry, isometry_report
     from radogaga.experiments.isometry_progress import train_with_progress
-    from radogaga.experiments.runs import claim_folder, release_folder, write_result
+    from radogaga.experiments.runs import claim_folder, write_result
 
     refuse_unusable_device(device)
     config = isometry.Config(
@@ -156,9 +157,7 @@ def reproduce_isometry(
     )
     console = Console(quiet=quiet)
     isometry.check(config)
-    if not resume:
-        release_folder(out)
-    claim_folder(out, config.fixed())
+    claim_folder(out, config.fixed(), restart=not resume)
     rows = train_with_progress(config, console)
     rows = isometry_report.with_pca(out, rows)
     write_result(out, "isometry", config.described(), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,15 +11,19 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from radogaga.baselines import BetaVAE
 from radogaga.checkpoints import History
 from radogaga.errors import InputError
 from radogaga.experiments.isometry_analysis import Embedding, analyse, of_beta_vae, of_rate_distortion
-from radogaga.experiments.isometry_methods import METHODS, Task, fitted_prior
+from radogaga.experiments.isometry_methods import METHODS, Task, fitted_prior, latents_of
 from radogaga.experiments.runs import Row, Run
 from radogaga.images import Images, Pictures, read_images
+from radogaga.networks import Autoencoder
 from radogaga.objective import RateDistortion
+from radogaga.priors import Factorized
+from radogaga.rows import parts
 from radogaga.version import __version__
 
 METRICS = ("mse", "ssim")
@@ -161,28 +166,26 @@ def _curve(history: History) -> dict[str, np.ndarray]:
 @torch.no_grad()
 def _pca_curve(model: RateDistortion, task: Task, test: Pictures) -> dict[str, np.ndarray]:
     """Return PCA's rate in nats and PSNR at noisy latents, each shrunk as is best, over several widths of the noise."""
-    around, noise = model.autoencoder, model.noise
-    x = test[:]
-    z, train = (
-        around.encode(x),
-        torch.cat([around.encode(task.train[i : i + 500]) for i in range(0, len(task.train), 500)]),
-    )
+    train, z = latents_of(model.autoencoder, task.train), latents_of(model.autoencoder, test)
+    mean, variance = train.mean(0), train.var(0)
     rates, psnr = [], []
     for factor in PCA_NOISE:
-        wide = noise.scaled(factor * 10**0.5)
-        prior = fitted_prior(around, task.train, wide)
-        noisy = z + wide(z)
-        rates.append(float(-prior.log_prob(noisy).mean()) - z.shape[1] * wide.entropy)
-        mean, variance = train.mean(0), train.var(0)
-        shrunk = mean + (noisy - mean) * variance / (variance + wide.variance)
-        error = torch.cat(
-            [
-                (a - around.decode(b)).square().flatten(1).mean(1)
-                for a, b in zip(x.split(100), shrunk.split(100), strict=True)
-            ]
-        )
-        psnr.append(-10 * float(error.mean().log10()))
+        noise = model.noise.scaled(factor * 10**0.5)
+        noisy = z + noise(z)
+        rate = -Factorized.fit_latents(train, noise).log_prob(noisy).mean() - z.shape[1] * noise.entropy
+        shrunk = mean + (noisy - mean) * variance / (variance + noise.variance)
+        rates.append(float(rate))
+        psnr.append(-10 * math.log10(_mean_squared_error(model.autoencoder, shrunk, test)))
     return {"pca_rate": np.asarray(rates), "pca_psnr": np.asarray(psnr)}
+
+
+def _mean_squared_error(autoencoder: Autoencoder, z: Tensor, test: Pictures) -> float:
+    total, start = 0.0, 0
+    for part in parts(test):
+        decoded = autoencoder.decode(z[start : start + len(part)])
+        total += float((part.to(z) - decoded).square().flatten(1).mean(1).sum())
+        start += len(part)
+    return total / start
 
 
 def _refuse_unfit(config: Config, images: Images) -> None:

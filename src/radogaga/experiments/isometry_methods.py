@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from radogaga.baselines import BetaVAE
 from radogaga.checkpoints import History
@@ -143,7 +143,7 @@ METHODS: dict[str, Method] = {
 
 
 def convolutional(task: Task, *, outputs: int, linear: bool = False) -> tuple[nn.Module, nn.Module]:
-    """Return the paper's encoder and decoder, or ones of a tenth of their filters for sides of 16 and more."""
+    """Return the paper's encoder and decoder, or small ones of up to four layers for sides of 16 and more."""
     if task.size == "paper":
         encoder = ConvolutionalEncoder(outputs, shape=task.shape)
         return encoder, ConvolutionalDecoder(task.latents, shape=task.shape, linear=linear)
@@ -185,12 +185,16 @@ def _principal(task: Task) -> RateDistortion:
     )
 
 
-@torch.no_grad()
 def fitted_prior(autoencoder: Autoencoder, rows: Pictures, noise: Noise) -> Factorized:
     """Return the factorized density of an autoencoder's latents under noise, at their own scale."""
+    return Factorized.fit_latents(latents_of(autoencoder, rows), noise)
+
+
+@torch.no_grad()
+def latents_of(autoencoder: Autoencoder, rows: Pictures) -> Tensor:
+    """Return the latents of all pictures, ``(n, N)``, a part at a time."""
     device = autoencoder.log_gain.device
-    z = torch.cat([autoencoder.encode(part.to(device)) for part in parts(rows)])
-    return Factorized.fit_latents(z, noise)
+    return torch.cat([autoencoder.encode(part.to(device)) for part in parts(rows)])
 
 
 def _published(

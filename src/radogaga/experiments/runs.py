@@ -41,8 +41,17 @@ class Run:
     arguments: tuple[Any, ...]
 
 
-def claim_folder(out: Path, config: dict[str, Any]) -> None:
+def claim_folder(out: Path, config: dict[str, Any], *, restart: bool = False) -> None:
     """Make a folder the home of runs under one configuration, or refuse if it is that of another.
+
+    Parameters
+    ----------
+    out : Path
+        The folder.
+    config : dict
+        The settings that all its runs share, with the experiment's name.
+    restart : bool
+        Whether to remove runs and checkpoints of the same experiment that are there, under whatever settings.
 
     Raises
     ------
@@ -52,7 +61,11 @@ def claim_folder(out: Path, config: dict[str, Any]) -> None:
     path = out / "config.json"
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     if path.is_file():
-        if path.read_text() != text:
+        if restart and f'"experiment": "{config["experiment"]}"' in path.read_text():
+            for kept_there in ("runs", "checkpoints"):
+                shutil.rmtree(out / kept_there, ignore_errors=True)
+            write_text(path, text)
+        elif path.read_text() != text:
             raise InputError(
                 f"Expected the settings that {out} was made with; got other ones. "
                 f"Pass another --out, or the settings in {path}."
@@ -61,12 +74,6 @@ def claim_folder(out: Path, config: dict[str, Any]) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"Expected an empty or new folder as --out; {out} holds something else. Pass another.")
     write_text(path, text)
-
-
-def release_folder(out: Path) -> None:
-    """Remove what an experiment keeps in its folder, and nothing if the folder is no experiment's."""
-    if (out / "config.json").is_file():
-        shutil.rmtree(out)
 
 
 def run_all(
