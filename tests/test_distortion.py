@@ -98,6 +98,13 @@ def test_metric_is_positive_semidefinite(distortion: Distortion, shape: tuple[in
 
 
 @each_distortion
+def test_gram_holds_the_inner_products_of_all_pairs(distortion: Distortion, shape: tuple[int, ...]) -> None:
+    x, u = points(shape), directions(shape, 3)
+    pairs = torch.stack([torch.stack([distortion.inner(x, a, b) for a in u], 1) for b in u], 1)
+    torch.testing.assert_close(distortion.gram(x, u), pairs)
+
+
+@each_distortion
 def test_rows_do_not_touch_each_other(distortion: Distortion, shape: tuple[int, ...]) -> None:
     x, y, (u, v) = points(shape), points(shape), directions(shape, 2)
     torch.testing.assert_close(distortion(x, y)[2:3], distortion(x[2:3], y[2:3]))

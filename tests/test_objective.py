@@ -117,6 +117,18 @@ def test_weights_multiply_their_terms(make_model, rows: Tensor) -> None:
     torch.testing.assert_close(other.rate, one.rate)
 
 
+def test_stiffness_adds_to_the_isometry_term_alone(make_model, rows: Tensor) -> None:
+    soft, stiff = (make_model(curve=0.2, noise=Still(), stiffness=k)(rows) for k in (0.0, 8.0))
+    torch.testing.assert_close(stiff.rate, soft.rate)
+    torch.testing.assert_close(stiff.reconstruction, soft.reconstruction)
+    assert (stiff.isometry > soft.isometry).all()
+
+
+def test_stiffness_costs_an_isometric_model_nothing(make_model, rows: Tensor) -> None:
+    soft, stiff = (make_model(noise=Still(), stiffness=k)(rows) for k in (0.0, 8.0))
+    torch.testing.assert_close(stiff.isometry, soft.isometry, rtol=1e-4, atol=1e-5)
+
+
 def test_reconstruction_is_the_distortion_of_scaled_rows(make_model, rows: Tensor) -> None:
     model = make_model(curve=0.2, reconstruction_weight=1.0)
     scaling = model.autoencoder.scaling

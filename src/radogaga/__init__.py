@@ -8,7 +8,7 @@ from radogaga.density import Density
 from radogaga.distortion import Autodiff, CrossEntropy, Distortion, SquaredError
 from radogaga.errors import InputError
 from radogaga.estimator import RaDOGAGA
-from radogaga.isometry import Isometry, gram, measure_isometry
+from radogaga.isometry import Isometry, measure_isometry
 from radogaga.networks import Autoencoder, Dense, Residual, start_as_pca
 from radogaga.noise import Gaussian, Noise, Uniform
 from radogaga.objective import Identity, Log, RateDistortion, Terms
@@ -18,6 +18,7 @@ from radogaga.residuals import NormalResidual, StudentResidual
 from radogaga.scaling import Scaling
 from radogaga.ssim import SSIM, QuadraticSSIM
 from radogaga.storage import load, save
+from radogaga.tangents import gram
 from radogaga.training import fit, fit_with_mixture
 from radogaga.version import __version__
 

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from radogaga.errors import InputError, as_rows
-from radogaga.isometry import gram, jacobian
 from radogaga.objective import RateDistortion
 from radogaga.priors.gaussians import robust_cholesky
 from radogaga.residuals import NormalResidual, Residuals
 from radogaga.storage import save
+from radogaga.tangents import gram, jacobian
 
 Volume = Literal["constant", "exact"]
 

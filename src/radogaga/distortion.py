@@ -10,8 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
-from torch.func import grad, jvp
+from torch.func import grad, jvp, vmap
 
 
 class Distortion(ABC):
@@ -24,6 +25,22 @@ class Distortion(ABC):
     @abstractmethod
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Return u' A(x) v for each row: three tensors of x's shape ``-> (B,)``."""
+
+    def gram(self, x: Tensor, directions: Tensor) -> Tensor:
+        """Return u_i' A(x) u_j of some directions for each row: ``(B, ...), (K, B, ...) -> (B, K, K)``.
+
+        A u_j is the gradient of u' A u_j in u: one for each direction, not one inner product for each pair of them.
+        """
+
+        def metric_times(v: Tensor) -> Tensor:
+            return grad(lambda u: self.inner(x, u, v).sum())(v)
+
+        return products(directions, vmap(metric_times)(directions))
+
+
+def products(u: Tensor, v: Tensor) -> Tensor:
+    """Return the Euclidean inner products of each row's directions, ``(K, B, ...), (L, B, ...) -> (B, K, L)``."""
+    return torch.einsum("ibm,jbm->bij", u.flatten(2), v.flatten(2))
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,10 @@ class SquaredError(Distortion):
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Return the Euclidean inner product of each row."""
         return (u * v).flatten(1).sum(1)
+
+    def gram(self, x: Tensor, directions: Tensor) -> Tensor:
+        """Return the Euclidean inner products of some directions for each row."""
+        return products(directions, directions)
 
 
 @dataclass(frozen=True)

@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import grad, jvp, vmap
+from torch.func import grad
 
-from radogaga.distortion import Distortion
 from radogaga.objective import RateDistortion
 from radogaga.priors import Prior
 from radogaga.rows import parts
+from radogaga.tangents import gram
 
-_MOST_NUMBERS = 2**24
 _PAIRS = 10
-
-
-def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return decoded rows ``(B, ...)`` and the decoder's Jacobian columns J e_j, ``(N, B, ...)``.
-
-    One forward-mode derivative for each latent, all in one batch: no row's derivative depends on another's.
-    """
-    basis = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
-    tangents = vmap(lambda direction: jvp(decode, (z,), (direction.expand_as(z),))[1])(basis)
-    return decode(z), tangents
-
-
-def gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) -> Tensor:
-    """Return J' A J, A at the decoded point: ``(B, N) -> (B, N, N)``.
-
-    A J e_j is the gradient of u' A J e_j in u: one for each latent, not one inner product for each pair of latents.
-    A long batch is taken in parts, so that N Jacobian columns of pictures fit into memory.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from radogaga import SquaredError, gram
-    >>> gram(lambda z: 2 * z, SquaredError(), torch.zeros(1, 2))
-    tensor([[[4., 0.],
-             [0., 4.]]])
-    """
-    numbers = max(z.shape[1] * decode(z[:1]).numel(), 1)
-    return torch.cat([_gram(decode, distortion, part) for part in z.split(max(_MOST_NUMBERS // numbers, 1))])
-
-
-def _gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) -> Tensor:
-    decoded, tangents = jacobian(decode, z)
-
-    def metric_times(v: Tensor) -> Tensor:
-        return grad(lambda u: distortion.inner(decoded, u, v).sum())(v)
-
-    images = vmap(metric_times)(tangents)
-    return torch.einsum("ibm,jbm->bij", tangents.flatten(2), images.flatten(2))
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from radogaga.distortion import Distortion
 from radogaga.errors import InputError
-from radogaga.isometry import gram
 from radogaga.networks import Autoencoder, Residual
 from radogaga.objective import RateDistortion
 from radogaga.spectrum import leading_axes
+from radogaga.tangents import gram
 
-_MOST_FOR_METRIC = 64
+_MOST_FOR_METRIC = 32
 
 
 class PrincipalEncoder(nn.Module):
@@ -78,6 +79,9 @@ class PrincipalDecoder(nn.Module):
     ----------
     latents, shape, axes, hidden, activation, dropout
         As for `PrincipalEncoder`.
+    softness : float
+        Pixels under about this value bend towards 0 and never reach it, by a softplus: there is no negative light, and
+        a relative metric as that of `SSIM` has no bound near 0. 0 leaves them as they are, and the start linear.
 
     Examples
     --------
@@ -95,16 +99,23 @@ class PrincipalDecoder(nn.Module):
         hidden: Sequence[int] = (512, 512),
         activation: type[nn.Module] = nn.SiLU,
         dropout: float = 0.0,
+        softness: float = 0.0,
     ) -> None:
         super().__init__()
         self.latents, self.shape, self.axes = latents, list(shape), axes
-        self.hidden, self.activation, self.dropout = list(hidden), activation, dropout
+        self.hidden, self.activation, self.dropout, self.softness = list(hidden), activation, dropout, softness
         self.inner = Residual(latents, axes, hidden, activation, dropout)
         self.expand = nn.Linear(axes, math.prod(shape)).requires_grad_(False)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return pictures, ``(B, N) -> (B, C, H, W)``."""
-        out: Tensor = self.expand(self.inner(z))
+        return self.picture(self.inner(z))
+
+    def picture(self, coordinates: Tensor) -> Tensor:
+        """Return the pictures at coordinates on the principal axes, ``(B, axes) -> (B, C, H, W)``."""
+        out: Tensor = self.expand(coordinates)
+        if self.softness:
+            out = self.softness * softplus(out / self.softness)
         return out.unflatten(1, self.shape)
 
 
@@ -211,16 +222,11 @@ def calibrate_gain(model: RateDistortion, x: Tensor) -> None:
 
 def _metric_axes(decoder: PrincipalDecoder, s: Tensor, axes: Tensor, distortion: Distortion) -> tuple[Tensor, Tensor]:
     """Return eigenvectors (columns) and eigenvalues of the mean metric on unit coordinates, largest first."""
-
-    def decode(coordinates: Tensor) -> Tensor:
-        out: Tensor = decoder.expand(coordinates)
-        return out.unflatten(1, decoder.shape)
-
     # Of the pictures as so many latents would rebuild them: it is there that the metric will be taken.
     kept = torch.arange(decoder.axes, device=s.device) < decoder.latents
     scale = decoder.expand.weight.norm(dim=0)
     coordinates = (s @ axes.T) / scale * kept
-    mean = torch.stack([gram(decode, distortion, part).mean(0) for part in coordinates.split(8)]).mean(0)
+    mean = torch.stack([gram(decoder.picture, distortion, part).mean(0) for part in coordinates.split(8)]).mean(0)
     strength, turn = torch.linalg.eigh(mean.double())
     order = strength.argsort(descending=True)
     return turn[:, order].to(s.dtype), strength[order].to(s.dtype)

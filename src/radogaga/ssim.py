@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from radogaga.distortion import Distortion
+from radogaga.distortion import Distortion, products
 from radogaga.errors import InputError
 
 
@@ -27,6 +27,22 @@ class _Structural(Distortion):
         luminance = m_u * m_v / (2 * m_x * m_x + c1)
         structure = (uv - m_u * m_v) / (2 * (xx - m_x * m_x) + c2)
         return (luminance + structure).flatten(1).mean(1)
+
+    def gram(self, x: Tensor, directions: Tensor) -> Tensor:
+        """Return u_i' A(x) u_j of some directions of each picture, ``(B, C, H, W), (K, B, C, H, W) -> (B, K, K)``.
+
+        With F the window's mean, l = 1 / (2 m_x^2 + C1), k = 1 / (2 s2_x + C2) and n windows, the closed form is
+        [J' diag(F' k) J + (F J)' diag(l - k) (F J)] / n: one pass of the window for each direction, not for each pair.
+        """
+        x, u = self._precise(x), self._precise(directions)
+        m_x, xx, *means = self._means(x, x * x, *u)
+        m_u, n = torch.stack(means), m_x[0].numel()
+        c1, c2 = self._constants
+        structure = 1 / (2 * (xx - m_x * m_x) + c2)
+        luminance = 1 / (2 * m_x * m_x + c1)
+        down, across = self._weights(x.shape[-2], x), self._weights(x.shape[-1], x)
+        spread = down.T @ structure @ across
+        return (products(u, spread * u) + products(m_u, (luminance - structure) * m_u)) / n
 
     @property
     def _constants(self) -> tuple[float, float]:

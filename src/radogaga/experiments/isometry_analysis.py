@@ -14,10 +14,11 @@ from torch import Tensor
 from radogaga.baselines import BetaVAE, divergence
 from radogaga.distortion import Distortion
 from radogaga.images import Pictures
-from radogaga.isometry import Isometry, describe_grams, gram, predicted_diagonal, probe
+from radogaga.isometry import Isometry, describe_grams, predicted_diagonal, probe
 from radogaga.objective import RateDistortion
 from radogaga.rows import parts
 from radogaga.ssim import SSIM
+from radogaga.tangents import gram
 
 _MOST_GRAMS = {False: 200, True: 40}  # of few latents, of many
 _MANY_LATENTS = 64

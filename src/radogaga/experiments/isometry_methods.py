@@ -27,7 +27,10 @@ from radogaga.ssim import SSIM, QuadraticSSIM
 from radogaga.training import fit
 
 _MOST_FOR_AXES, _MOST_FOR_GAIN = 8192, 500
-_AXES, _HIDDEN, _DROPOUT = 500, (1536, 1536), 0.5
+_AXES, _HIDDEN, _DROPOUT = 500, (1024, 1024), 0.3
+_NOISE_SHARE, _STIFFNESS = 1 / 20, 20.0
+_SOFTNESS = 0.1
+_RATE_FROM_PCA = 1e-3
 
 
 @dataclass(frozen=True)
@@ -87,16 +90,20 @@ Method = Callable[[Task], Trained]
 
 
 def recommended(task: Task) -> Trained:
-    """RaDOGAGA(d) from PCA under the metric; noise of a tenth of the last latent's variance keeps each active."""
-    model = _principal(task)
-    history = _fit(model, task, learning_rate=5e-4, batch_size=128)
+    """RaDOGAGA(d) from PCA under the metric, stiff; noise of a twentieth of the last latent's variance keeps it active.
+
+    Under a relative metric pictures bend away from black, where it has no bound.
+    """
+    model = _principal(task, softness=0.0 if task.metric == "mse" else _SOFTNESS)
+    model.stiffness = _STIFFNESS
+    history = _fit(model, task, learning_rate=_RATE_FROM_PCA, batch_size=64)
     calibrate_gain(model.cpu(), task.train[:_MOST_FOR_GAIN])
     return model, history
 
 
 def pca(task: Task) -> Trained:
-    """PCA under the metric, which is isometric, with the density of its latents: the recommended row as it starts."""
-    return _principal(task), History()
+    """PCA under the metric with the density of its latents: what isometry on average, without a curve, is worth."""
+    return _principal(task, softness=0.0), History()
 
 
 def radogaga_d(task: Task) -> Trained:
@@ -162,26 +169,30 @@ def _halvings(shape: tuple[int, int, int]) -> int:
     return times
 
 
-def _principal(task: Task) -> RateDistortion:
+def _principal(task: Task, *, softness: float) -> RateDistortion:
     few = task.train[torch.linspace(0, len(task.train) - 1, min(len(task.train), _MOST_FOR_AXES)).long()]
     few[1::2] = few[1::2].flip(3)  # axes of faces and their mirror images, since both are trained on
     axes = min(_AXES, math.prod(task.shape), len(few) // 2)
     latents = min(task.latents, axes)
     torch.manual_seed(task.seed)
     encoder = PrincipalEncoder(latents, task.shape, axes, _HIDDEN, dropout=_DROPOUT)
-    decoder = PrincipalDecoder(latents, task.shape, axes, _HIDDEN, dropout=_DROPOUT)
+    # The encoder is what learns faces by heart; stiffness keeps the decoder smooth.
+    decoder = PrincipalDecoder(latents, task.shape, axes, _HIDDEN, softness=softness)
     autoencoder = Autoencoder(encoder, decoder, latents, Scaling(1))
-    variance = start_as_metric_pca(autoencoder, few, task.distortion, seed=task.seed)
-    noise = Gaussian(float(variance[-1] / 10) ** 0.5)
+    last = float(start_as_metric_pca(autoencoder, few, task.distortion, seed=task.seed)[-1])
+    # A column of the expansion is an axis times the deviation along it.
+    last_by_squared_error = float(decoder.expand.weight[:, latents - 1].square().sum())
+    noise = Gaussian((_NOISE_SHARE * last) ** 0.5)
     weight = 1 / (2 * noise.variance)
     return RateDistortion(
         autoencoder,
         fitted_prior(autoencoder, task.train, noise),
         task.distortion,
         noise,
-        reconstruction_distortion=SquaredError() if task.metric == "mse" else SSIM(),
+        reconstruction_distortion=SquaredError(),
         isometry_weight=weight,
-        reconstruction_weight=weight,
+        # As the authors', squared error, with the weight at which a detail along the last latent counts as in D.
+        reconstruction_weight=weight * last / last_by_squared_error,
     )
 
 
