@@ -25,6 +25,7 @@ from torch import Tensor
 from radogaga.errors import InputError, refuse_unusable_device, say
 from radogaga.explanation import Explanation, explain
 from radogaga.isometry import measure_isometry
+from radogaga.laws import Detail
 from radogaga.preparation import encoded, learn, ready, split, threshold
 from radogaga.recipe import Choices, train
 from radogaga.tables import Rows
@@ -62,6 +63,11 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         Most training steps; 0 leaves the model as it starts, PCA with a kernel density.
     random_state : int, RandomState instance or None
         Draws all that is random: the same integer gives the same model.
+    detail : "coarse" or "fine"
+        What the density is to be good at. "coarse" ranks anomalies better: off the manifold it knows nothing finer
+        than along it. "fine" gives new normal rows more density, 7 nats in the median over 56 public tables, by
+        Gaussian mixtures beside the kernel density and several scales in each direction of the residual; its mean
+        AUROC there is .02 lower, as a direction in which almost nothing happens says little about anomalies.
     device : str
         Where to train and score, "cpu" or "cuda".
     verbose : int
@@ -111,6 +117,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "alarm_rate": [None, Interval(Real, 0, 0.5, closed="right")],
         "max_steps": [Interval(Integral, 0, None, closed="left")],
+        "detail": [StrOptions({"coarse", "fine"})],
         "random_state": ["random_state"],
         "device": [str],
         "verbose": ["verbose"],
@@ -124,6 +131,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         contamination: float | str = "auto",
         alarm_rate: float | None = None,
         max_steps: int = 500,
+        detail: Detail = "coarse",
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         verbose: int = 0,
@@ -133,6 +141,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         self.contamination = contamination
         self.alarm_rate = alarm_rate
         self.max_steps = max_steps
+        self.detail = detail
         self.random_state = random_state
         self.device = device
         self.verbose = verbose
@@ -303,7 +312,9 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         x = _clipped(self._units, rows)
         held_out = None if to_stop_by is None else _clipped(self._units, to_stop_by)
         with self._progress() as progress:
-            choices = Choices(self.n_components, self.resolution, self.max_steps, seed, self.device, progress)
+            choices = Choices(
+                self.n_components, self.resolution, self.max_steps, seed, self.device, self.detail, progress
+            )
             self.density_, self.history_ = train(x, held_out, choices)
         model = self.density_.model
         self.n_components_ = model.autoencoder.latents
