@@ -44,7 +44,7 @@ PRIORS: dict[str, Callable[[int], nn.Module]] = {
     "narrow factorized": lambda n: moved(Factorized(n, filters=(2,), initial_scale=1.0)),
     "logistic factorized": lambda n: moved(Factorized(n, filters=())),
     "kernel": lambda n: Kernel.fit_latents(torch.randn(60, n)),
-    "kernel of clusters": lambda n: Kernel.fit_latents(torch.randn(400, n), most_centres=15),
+    "kernel of clusters": lambda n: Kernel.fit_latents(torch.randn(400, n), most_centres=20),
     "kernel of repeated latents": lambda n: Kernel.fit_latents(torch.randn(20, n).repeat(5, 1), most_centres=10),
     "blend": blended,
 }
@@ -449,6 +449,14 @@ def test_few_clusters_say_nearly_what_all_latents_say():
     every, few = (Kernel.fit_latents(z, most_centres=most).log_prob(new) for most in (4000, 400))
     assert (few - every).abs().mean() < 0.1
     assert abs(float((few - every).mean())) < 0.05
+
+
+def test_rows_that_lie_about_have_clusters_of_their_own() -> None:
+    about = 50 * torch.randn(10, 2)
+    prior = Kernel.fit_latents(torch.cat([torch.randn(4000, 2), about]), most_centres=100)
+    distances, nearest = torch.cdist(about, prior.points).min(1)
+    assert (distances < 1).all()
+    assert (prior.within[nearest] < 1).all()
 
 
 def test_bandwidth_alone_is_the_densitys():

@@ -18,7 +18,7 @@ from radogaga.training import encode
 
 Detail = Literal["coarse", "fine"]
 
-_MOST_CENTRES = 500
+_MOST_CENTRES = 800
 _COMPONENTS, _ROWS_PER_COMPONENT = (1, 2, 3, 5), 10
 _MOST_FOR_EM = _MOST_FOR_RESIDUAL = 20_000
 _FOLDS = 5
