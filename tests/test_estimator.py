@@ -4,6 +4,7 @@ import pickle
 import shutil
 import warnings
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -219,6 +220,17 @@ def test_the_same_seed_is_the_same_model_and_nothing_outside_moves(fitted):
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
     assert np.array_equal(again.score_samples(curved(50, 1)), fitted.score_samples(curved(50, 1)))
+
+
+@each_detail
+@pytest.mark.parametrize("n_jobs", [2, 3, -1])
+def test_scores_are_the_same_to_the_last_bit_on_any_number_of_threads(n_jobs, detail):
+    model, x, threads = small(detail=detail).fit(curved(400)), curved(20_000, seed=1), torch.get_num_threads()
+    alone = model.score_samples(x)
+    assert np.array_equal(model.set_params(n_jobs=n_jobs).score_samples(x), alone)
+    with joblib.parallel_config(n_jobs=2):
+        assert np.array_equal(model.set_params(n_jobs=None).score_samples(x), alone)
+    assert torch.get_num_threads() == threads
 
 
 def test_weights_are_copies():
