@@ -4,6 +4,7 @@ import pickle
 import shutil
 import warnings
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from radogaga import InputError, RaDOGAGA
 
 STEPS = 20
+each_detail = pytest.mark.parametrize("detail", ["coarse", "fine"])
 
 
 def curved(n: int, seed: int = 0) -> np.ndarray:
@@ -40,7 +42,7 @@ def fitted() -> RaDOGAGA:
 
 
 @pytest.mark.filterwarnings("ignore:.*rows are too few:UserWarning", "ignore:Only .* rows differ:UserWarning")
-@parametrize_with_checks([RaDOGAGA(max_steps=3)])
+@parametrize_with_checks([RaDOGAGA(max_steps=3), RaDOGAGA(max_steps=3, detail="fine")])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
@@ -48,8 +50,9 @@ def test_scikit_learns_checks(estimator, check):
 # -- density --------------------------------------------------------------------------------------------------------
 
 
+@each_detail
 @pytest.mark.parametrize("angle", [0.0, 0.5])
-def test_density_integrates_to_one_in_raw_units(angle):
+def test_density_integrates_to_one_in_raw_units(angle, detail):
     random = np.random.RandomState(0)
     t = random.normal(size=1000)
     x = np.stack([t, 0.5 * t**2 + 0.3 * random.normal(size=1000)], 1) @ [
@@ -57,7 +60,7 @@ def test_density_integrates_to_one_in_raw_units(angle):
         [np.sin(angle), np.cos(angle)],
     ]
     x = x * [30.0, 0.01] + [500.0, 0.0]
-    model = small(max_steps=300).fit(x)
+    model = small(max_steps=300, detail=detail).fit(x)
     low, high = x.min(0) - 2 * x.std(0), x.max(0) + 2 * x.std(0)
     axes = [np.linspace(a, b, 300) for a, b in zip(low, high, strict=True)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
@@ -170,11 +173,21 @@ def test_resolution_and_isometry_are_told(fitted):
     assert fitted.history_.step[-1] <= STEPS
 
 
-def test_samples_follow_the_density(fitted):
-    sample = fitted.sample(1000)
-    scores = [np.median(fitted.score_samples(rows)) for rows in (sample, curved(1000, seed=1))]
+@each_detail
+def test_samples_follow_the_density(detail):
+    model = small(detail=detail).fit(curved(400))
+    sample = model.sample(1000)
+    scores = [np.median(model.score_samples(rows)) for rows in (sample, curved(1000, seed=1))]
     assert scores[0] == pytest.approx(scores[1], abs=0.5)
-    assert np.array_equal(sample, fitted.sample(1000))
+    assert np.array_equal(sample, model.sample(1000))
+
+
+def test_fine_detail_makes_new_rows_of_a_thin_sheet_likelier():
+    random = np.random.RandomState(0)
+    z, noise = random.normal(size=(600, 2)), np.geomspace(0.3, 0.01, 6) * random.normal(size=(600, 6))
+    x = np.concatenate([z, z @ random.normal(size=(2, 4))], 1) + noise
+    coarse, fine = (small(detail=detail).fit(x[:300]).score(x[300:]) for detail in ("coarse", "fine"))
+    assert fine > coarse + 1
 
 
 # -- scikit-learn ---------------------------------------------------------------------------------------------------
@@ -209,6 +222,17 @@ def test_the_same_seed_is_the_same_model_and_nothing_outside_moves(fitted):
     assert np.array_equal(again.score_samples(curved(50, 1)), fitted.score_samples(curved(50, 1)))
 
 
+@each_detail
+@pytest.mark.parametrize("n_jobs", [2, 3, -1])
+def test_scores_are_the_same_to_the_last_bit_on_any_number_of_threads(n_jobs, detail):
+    model, x, threads = small(detail=detail).fit(curved(400)), curved(20_000, seed=1), torch.get_num_threads()
+    alone = model.score_samples(x)
+    assert np.array_equal(model.set_params(n_jobs=n_jobs).score_samples(x), alone)
+    with joblib.parallel_config(n_jobs=2):
+        assert np.array_equal(model.set_params(n_jobs=None).score_samples(x), alone)
+    assert torch.get_num_threads() == threads
+
+
 def test_weights_are_copies():
     x = curved(60)
     weight = np.arange(60) % 3
@@ -230,9 +254,10 @@ def test_weights_that_are_not_whole_are_drawn():
 # -- folders --------------------------------------------------------------------------------------------------------
 
 
-def test_saved_and_loaded_scores_are_the_same_to_the_last_bit(tmp_path):
+@each_detail
+def test_saved_and_loaded_scores_are_the_same_to_the_last_bit(tmp_path, detail):
     frame = pd.DataFrame(curved(100), columns=["a", "b", "c"])
-    model = small().fit(frame)
+    model = small(detail=detail).fit(frame)
     model.save(tmp_path / "model")
     model.save(tmp_path / "model")  # over itself
     for other in (RaDOGAGA.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
@@ -294,11 +319,12 @@ def wild(value: float) -> np.ndarray:
         "rare", "duplicates", "binary", "one column", "linear",
     ],
 )  # fmt: skip
-def test_hostile_tables_work(x):
+@each_detail
+def test_hostile_tables_work(x, detail):
     x = np.asarray(x, dtype=np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        model = small(max_steps=5).fit(x)
+        model = small(max_steps=5, detail=detail).fit(x)
     for values in (model.score_samples(x), model.transform(x), model.sample(5), model.p_value(x)):
         assert np.isfinite(values).all()
     assert np.isfinite(model.inverse_transform(model.transform(x))).all()

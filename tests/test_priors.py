@@ -7,7 +7,7 @@ import torch
 from scipy import special, stats
 from torch import Tensor, nn
 
-from radogaga import EstimatedMixture, Factorized, Kernel, Mixture, Normal
+from radogaga import Blend, EstimatedMixture, Factorized, Kernel, Mixture, Normal
 from radogaga.priors.gaussians import MixtureStatistics, robust_cholesky
 from radogaga.priors.kernel import likeliest_bandwidth
 
@@ -26,6 +26,13 @@ def estimated(latents: int) -> EstimatedMixture:
     return prior.eval()
 
 
+def blended(latents: int) -> Blend:
+    priors = [Kernel.fit_latents(torch.randn(60, latents)), moved(Mixture(latents, components=2)), Normal(latents)]
+    prior = Blend(priors)
+    prior.log_weights.copy_(torch.tensor([0.5, 0.3, 0.2]).log())
+    return prior
+
+
 PRIORS: dict[str, Callable[[int], nn.Module]] = {
     "normal": Normal,
     "mixture": lambda n: Mixture(n, components=3),
@@ -37,8 +44,9 @@ PRIORS: dict[str, Callable[[int], nn.Module]] = {
     "narrow factorized": lambda n: moved(Factorized(n, filters=(2,), initial_scale=1.0)),
     "logistic factorized": lambda n: moved(Factorized(n, filters=())),
     "kernel": lambda n: Kernel.fit_latents(torch.randn(60, n)),
-    "kernel of clusters": lambda n: Kernel.fit_latents(torch.randn(400, n), most_centres=15),
+    "kernel of clusters": lambda n: Kernel.fit_latents(torch.randn(400, n), most_centres=20),
     "kernel of repeated latents": lambda n: Kernel.fit_latents(torch.randn(20, n).repeat(5, 1), most_centres=10),
+    "blend": blended,
 }
 each_prior = pytest.mark.parametrize("make", PRIORS.values(), ids=PRIORS)
 each_dimension = pytest.mark.parametrize("latents", [1, 2, 5])
@@ -443,6 +451,48 @@ def test_few_clusters_say_nearly_what_all_latents_say():
     assert abs(float((few - every).mean())) < 0.05
 
 
+def test_rows_that_lie_about_have_clusters_of_their_own() -> None:
+    about = 50 * torch.randn(10, 2)
+    prior = Kernel.fit_latents(torch.cat([torch.randn(4000, 2), about]), most_centres=100)
+    distances, nearest = torch.cdist(about, prior.points).min(1)
+    assert (distances < 1).all()
+    assert (prior.within[nearest] < 1).all()
+
+
 def test_bandwidth_alone_is_the_densitys():
     z = torch.randn(200, 2)
     assert torch.equal(likeliest_bandwidth(z, seed=3), Kernel.fit_latents(z, seed=3).bandwidth)
+
+
+# Blend
+
+
+def one_normal(z: Tensor) -> Mixture:
+    prior = Mixture(z.shape[1], components=1).to(z)
+    prior.fit_em(z)
+    return prior
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("step", [0.0, 2.0], ids=["normal", "on a grid"])
+def test_a_blend_is_as_good_on_new_rows_as_the_best_of_its_priors(step: float) -> None:
+    z, new = (step * torch.randint(0, 4, (n, 2)) + 0.1 * torch.randn(n, 2) for n in (600, 2000))
+    fits = [Kernel.fit_latents, one_normal]
+    alone = max(float(fit(z).log_prob(new).mean()) for fit in fits)
+    assert Blend.fit_latents(z, fits).log_prob(new).mean() > alone - 0.02
+
+
+def test_a_prior_that_learns_rows_by_heart_has_little_weight() -> None:
+    def by_heart(z: Tensor) -> Kernel:
+        prior = Kernel.fit_latents(z)
+        prior.bandwidth.fill_(1e-3)
+        return prior
+
+    prior = Blend.fit_latents(torch.randn(300, 2), [by_heart, one_normal])
+    assert prior.log_weights.exp()[0] < 0.05
+
+
+def test_copies_of_a_latent_do_not_tell_what_a_prior_is_worth() -> None:
+    z, fits = torch.randn(100, 2), [Kernel.fit_latents, one_normal]
+    weights, copied = (Blend.fit_latents(rows, fits).log_weights for rows in (z, z.repeat(4, 1)))
+    torch.testing.assert_close(copied, weights, rtol=0, atol=0.1)

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from radogaga import NormalResidual, StudentResidual
+from radogaga import NormalResidual, PrincipalResidual, StudentResidual
 from radogaga.residuals import Residuals
 
 
@@ -21,6 +21,14 @@ def student(directions: int, degrees: float, scale: float = 1.0) -> StudentResid
 def normal(directions: int, std: float = 1.0) -> NormalResidual:
     law = NormalResidual(directions)
     law.variance.fill_(std**2)
+    return law
+
+
+def principal(directions: int) -> PrincipalResidual:
+    """A law of unequal directions in as many features, or in five."""
+    features = 1 if directions == 1 else 5
+    law = PrincipalResidual(features, directions)
+    law.fit(torch.randn(300, features) @ across(features, features - directions) * torch.linspace(1, 0.1, features))
     return law
 
 
@@ -39,6 +47,7 @@ LAWS: dict[str, Callable[[int], Residuals]] = {
     "student": lambda c: student(c, degrees=3.0, scale=0.7),
     "student of one degree": lambda c: student(c, degrees=1.0),
     "student of many degrees": lambda c: student(c, degrees=1e6, scale=0.7),
+    "principal": principal,
 }
 KINDS = {"normal": NormalResidual, "student": StudentResidual}
 each_law = pytest.mark.parametrize("make", LAWS.values(), ids=LAWS)
@@ -162,7 +171,10 @@ LITTLE = {
 }
 
 
-@each_kind
+FITTED = {**KINDS, "principal": lambda c: PrincipalResidual(4, c)}
+
+
+@pytest.mark.parametrize("kind", FITTED.values(), ids=FITTED)
 @pytest.mark.parametrize("residual", LITTLE.values(), ids=LITTLE)
 @pytest.mark.parametrize("directions", [0, 2, 4])
 def test_residuals_that_say_little_give_a_law_all_the_same(kind, residual, directions: int) -> None:
@@ -195,3 +207,45 @@ def test_samples_projected_off_the_manifold_have_the_entropy_of_the_law(make, di
     residual = law.sample(torch.zeros(5000, 6)) @ across(6, 6 - directions)
     expected = directions * (math.log(0.7) + stats.norm.entropy())
     assert -law.log_prob(residual).mean().item() == pytest.approx(expected, abs=0.1)
+
+
+# In principal directions
+
+
+@pytest.mark.parametrize("directions", [2, 3])
+def test_the_principal_law_integrates_to_one_in_the_directions_off_the_manifold(directions: int) -> None:
+    basis = torch.linalg.qr(torch.randn(4, directions).double()).Q
+    law = PrincipalResidual(4, directions).double()
+    law.fit(torch.randn(400, directions).double() * torch.tensor([1.0, 0.1, 0.5])[:directions] @ basis.T)
+    proposal = torch.distributions.StudentT(torch.tensor(3.0).double())
+    points = proposal.sample((200_000, directions))
+    ratio = (law.log_prob(points @ basis.T) - proposal.log_prob(points).sum(1)).exp()
+    assert ratio.mean().item() == pytest.approx(1, abs=5 * float(ratio.std()) / len(ratio) ** 0.5)
+
+
+def test_directions_that_share_a_law_are_counted_as_well(monkeypatch) -> None:
+    monkeypatch.setattr("radogaga.residuals._MOST_PRINCIPAL", 2)
+    law = PrincipalResidual(5, 5).double()
+    rows, new = torch.randn(2, 4000, 5).double() * torch.tensor([2.0, 1.0, 0.5, 0.5, 0.5])
+    law.fit(rows)
+    expected = stats.norm(scale=[2, 1, 0.5, 0.5, 0.5]).logpdf(new.numpy()).sum(1).mean()
+    assert law.leading == 2
+    assert law.log_prob(new).mean().item() == pytest.approx(expected, abs=0.1)
+
+
+def test_samples_of_the_principal_law_have_its_entropy() -> None:
+    law = PrincipalResidual(4, 3).double()
+    law.fit(t_rows(2000, 4, degrees=4.0).double() * torch.tensor([1.0, 0.1, 0.5, 0.2]) @ across(4, 1).double())
+    basis = torch.linalg.svd(law.axes, full_matrices=False).Vh
+    first, second = (law.log_prob(law.sample(torch.zeros(20_000, 4).double()) @ basis.T @ basis).mean() for _ in "ab")
+    rows = t_rows(20_000, 4, degrees=4.0).double() * torch.tensor([1.0, 0.1, 0.5, 0.2])
+    assert first.item() == pytest.approx(second.item(), abs=0.05)
+    assert law.log_prob(rows @ across(4, 1).double()).mean() < first + 5
+
+
+def test_what_is_far_off_is_as_likely_as_the_coarsest_variance_makes_it() -> None:
+    law, coarse = PrincipalResidual(3, 3).double(), normal(3, std=2.0).double()
+    law.fit(0.01 * torch.randn(500, 3).double(), coarsest=4.0)
+    off = torch.randn(50, 3).double() * 4
+    lost = coarse.log_prob(off) - law.log_prob(off)
+    assert lost.max() < 3 * math.log(505)

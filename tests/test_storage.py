@@ -13,6 +13,7 @@ from radogaga import (
     DAGMM,
     Autodiff,
     Autoencoder,
+    Blend,
     CrossEntropy,
     Dense,
     Density,
@@ -24,6 +25,7 @@ from radogaga import (
     Log,
     Mixture,
     Normal,
+    PrincipalResidual,
     RateDistortion,
     Residual,
     Scaling,
@@ -112,6 +114,7 @@ PRIORS: dict[str, Callable[[], nn.Module]] = {
     "estimated mixture": lambda: fitted(EstimatedMixture(2, components=3, hidden=(7, 5), dropout=0.2, floor=0.01)),
     "factorized": lambda: Factorized(2, filters=(3, 2), initial_scale=4.0),
     "kernel": lambda: Kernel.fit_latents(torch.randn(30, 2)),
+    "blend": lambda: Blend([Kernel.fit_latents(torch.randn(30, 2)), Mixture(2, components=3)]),
 }
 MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]] = {
     "dense": (lambda: Dense([4, 8, 2], nn.ReLU, dropout=0.3), rows_through),
@@ -125,6 +128,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]]
         lambda: density(Normal(2), StudentResidual(2), choose=Scaling.asinh),
         scores,
     ),
+    "density of the residual's principal directions": (lambda: density(Normal(2), PrincipalResidual(4, 2)), scores),
     "model with residual features": (lambda: model(fitted(EstimatedMixture(4, 2)), with_residual=True), rate),
     "model in uniform noise": (lambda: model(Normal(2), noise=Uniform(0.3)), terms),
     "model with its own weights": (

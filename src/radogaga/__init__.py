@@ -13,8 +13,8 @@ from radogaga.networks import Autoencoder, Dense, Residual, start_as_pca
 from radogaga.noise import Gaussian, Noise, Uniform
 from radogaga.objective import Identity, Log, RateDistortion, Terms
 from radogaga.principal import PrincipalDecoder, PrincipalEncoder, start_as_metric_pca
-from radogaga.priors import EstimatedMixture, Factorized, Kernel, Mixture, Normal, Prior
-from radogaga.residuals import NormalResidual, StudentResidual
+from radogaga.priors import Blend, EstimatedMixture, Factorized, Kernel, Mixture, Normal, Prior
+from radogaga.residuals import NormalResidual, PrincipalResidual, StudentResidual
 from radogaga.scaling import Scaling
 from radogaga.ssim import SSIM, QuadraticSSIM
 from radogaga.storage import load, save
@@ -29,6 +29,7 @@ __all__ = [
     "Autodiff",
     "Autoencoder",
     "BetaVAE",
+    "Blend",
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
     "CrossEntropy",
@@ -51,6 +52,7 @@ __all__ = [
     "NormalResidual",
     "PrincipalDecoder",
     "PrincipalEncoder",
+    "PrincipalResidual",
     "Prior",
     "QuadraticSSIM",
     "RaDOGAGA",

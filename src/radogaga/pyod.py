@@ -13,6 +13,7 @@ from pyod.models.base import BaseDetector
 from sklearn.utils.validation import check_is_fitted
 
 from radogaga.estimator import RaDOGAGA
+from radogaga.laws import Detail
 
 
 class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
@@ -22,7 +23,7 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
     ----------
     contamination : float
         Share of the training rows whose labels are 1, in (0, 0.5].
-    n_components, resolution, max_steps, random_state, device
+    n_components, resolution, max_steps, detail, random_state, device
         As for `radogaga.RaDOGAGA`.
 
     Attributes
@@ -58,6 +59,7 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
         n_components: int | float | str = "auto",
         resolution: float | str = "auto",
         max_steps: int = 500,
+        detail: Detail = "coarse",
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
     ) -> None:
@@ -65,6 +67,7 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
         self.n_components = n_components
         self.resolution = resolution
         self.max_steps = max_steps
+        self.detail = detail
         self.random_state = random_state
         self.device = device
 
@@ -76,6 +79,7 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
             self.n_components,
             resolution=self.resolution,
             max_steps=self.max_steps,
+            detail=self.detail,
             random_state=self.random_state,
             device=self.device,
         ).fit(X)

@@ -14,27 +14,25 @@ import torch
 from torch import Tensor, nn
 
 from radogaga.checkpoints import History
-from radogaga.density import Density
+from radogaga.density import Density, Volume
 from radogaga.distortion import SquaredError
 from radogaga.errors import InputError
+from radogaga.laws import Detail, as_density, latents_of
 from radogaga.networks import Autoencoder, Residual, start_as_pca
 from radogaga.noise import Gaussian
 from radogaga.objective import RateDistortion
-from radogaga.priors import Kernel, Mixture
+from radogaga.priors import Mixture
 from radogaga.priors.kernel import likeliest_bandwidth
-from radogaga.residuals import NormalResidual
 from radogaga.scaling import Scaling
 from radogaga.spectrum import leading_axes
-from radogaga.training import encode, fit
+from radogaga.training import fit
 
 _SHARE, _MOST_LATENTS = 0.99, 40
 _HIDDEN = (16,)
 _LEAST_RESOLUTION = 0.1
-_MOST_CENTRES = 500
 _MOST_COMPONENTS, _ROWS_PER_PARAMETER = 5, 10
 _MOST_FOR_EM = _MOST_TO_STOP_BY = 20_000
 _LEARNING_RATE = 3e-4
-_FOLDS = 5
 _MOST_TO_COMPARE = 500
 
 
@@ -54,6 +52,8 @@ class Choices:
         Draws all that is random.
     device : str
         Where to train.
+    detail : "coarse" or "fine"
+        Which laws the density has in the end: see `radogaga.laws.as_density`.
     progress : callable, optional
         Called with the number of steps done since its last call.
     """
@@ -63,6 +63,7 @@ class Choices:
     max_steps: int
     seed: int
     device: str
+    detail: Detail = "coarse"
     progress: Callable[[int], None] | None = None
 
 
@@ -99,36 +100,29 @@ def train(x: Tensor, held_out: Tensor | None, choices: Choices) -> Trained:
         torch.manual_seed(choices.seed)
         start = _start(x, choices)
         model, history = _trained(start, x, held_out, choices)
-        density = _density(model, x, held_out, choices.seed)
+        density = _density(model, x, held_out, choices, linear=model is start)
         if held_out is not None and model is not start:
-            before = _density(start, x, held_out, choices.seed)
+            before = _density(start, x, held_out, choices, linear=True)
             density = density if _better(density, before, held_out[:_MOST_TO_COMPARE]) else before
     return Trained(density, history)
 
 
-def _density(model: RateDistortion, x: Tensor, held_out: Tensor | None, seed: int) -> Density:
-    """Return a model's density, with its final prior and its residual's law."""
-    autoencoder = model.autoencoder
+def _density(model: RateDistortion, x: Tensor, held_out: Tensor | None, choices: Choices, linear: bool) -> Density:
+    """Return a model's density, the latents with the largest variance first."""
     seen = x if held_out is None else torch.cat([x, held_out])
-    _sort_latents(autoencoder, _latents_of(model, seen).var(0).argsort(descending=True))
-    prior = Kernel.fit_latents(_latents_of(model, seen), most_centres=_MOST_CENTRES, seed=seed)
-    model.prior = prior
-    residuals = NormalResidual(x.shape[1] - autoencoder.latents).to(x.device)
-    density = Density(model, x.shape[1], residuals)
-    if held_out is None:
-        residuals.fit(_crossed_residual(autoencoder.scaling(x), autoencoder.latents))
-    else:
-        density.calibrate(held_out)
-    # A unit of latent space is a unit of data space: off the manifold nothing is known finer than along it.
-    residuals.variance.clamp_(min=float(prior.bandwidth) ** 2)
-    # Trained in single precision, used in double: then a score does not depend on the rows that are scored beside it.
-    return density.double().eval().requires_grad_(False)
+    _sort_latents(model.autoencoder, latents_of(model, seen).var(0).argsort(descending=True))
+    return as_density(model, x, held_out, choices.detail, linear=linear, seed=choices.seed)
 
 
 def _better(trained: Density, start: Density, held_out: Tensor) -> bool:
-    """Return whether training has raised the density of rows held out, the volume taken exactly, beyond chance."""
-    gain = trained.log_prob(held_out, volume="exact", across=True) - start.log_prob(held_out, across=True)
-    return bool(gain.mean() > 2 * gain.std() / math.sqrt(len(gain)))
+    """Return whether training has raised the density of rows held out, beyond chance.
+
+    With the volume taken exactly, or the gain may be none; and with the constant one, which is what scores are made of.
+    """
+    before = start.log_prob(held_out, across=True)  # the start is linear: there the constant is exact
+    volumes: tuple[Volume, ...] = ("exact", "constant")
+    gains = [trained.log_prob(held_out, volume=volume, across=True) - before for volume in volumes]
+    return all(bool(gain.mean() > 2 * gain.std() / math.sqrt(len(gain))) for gain in gains)
 
 
 def _trained(
@@ -174,7 +168,7 @@ def _start(x: Tensor, choices: Choices) -> RateDistortion:
     components = len(x.unique(dim=0)) // (_ROWS_PER_PARAMETER * latents)
     prior = Mixture(latents, min(max(components, 1), _MOST_COMPONENTS)).to(x.device)
     model = RateDistortion(autoencoder, prior, SquaredError(), Gaussian(1.0))
-    z = _latents_of(model, x)
+    z = latents_of(model, x)
     resolution = _resolution(z, choices)
     model.noise, model.isometry_weight = Gaussian(resolution), 1 / (2 * resolution**2)
     model.reconstruction_weight = 3 * model.isometry_weight
@@ -205,12 +199,6 @@ def _latent_count(s: Tensor, wanted: int | float | str) -> int:
     return min(int((carried < share * total).sum()) + 1, most)
 
 
-def _latents_of(model: RateDistortion, x: Tensor) -> Tensor:
-    """Return the latents of rows, equal ones for equal rows: rounding depends on a row's place in a batch."""
-    distinct, place = x.unique(dim=0, return_inverse=True)
-    return encode(model, distinct)[place]
-
-
 @torch.no_grad()
 def _sort_latents(autoencoder: Autoencoder, order: Tensor) -> None:
     """Put the latents of an autoencoder in another order; what it computes stays the same."""
@@ -222,14 +210,3 @@ def _sort_latents(autoencoder: Autoencoder, order: Tensor) -> None:
         parameter.copy_(parameter[order])
     for weight in (decoder.linear.weight, next(first.parameters())):
         weight.copy_(weight[:, order])
-
-
-def _crossed_residual(s: Tensor, latents: int) -> Tensor:
-    """Return what PCA of the other folds leaves of each scaled row: few rows leave none out to measure it on."""
-    parts = []
-    for fold in range(min(_FOLDS, len(s))):
-        chosen = torch.arange(len(s), device=s.device) % _FOLDS == fold
-        centre, axes, _ = leading_axes(s[~chosen], latents)
-        off = s[chosen] - centre
-        parts.append(off - off @ axes.T @ axes)
-    return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""Laws of the residual, what an autoencoder leaves of a row: normal, or with the heavy tails that tables have."""
+"""Laws of the residual, what an autoencoder leaves of a row: normal, with heavy tails, or fine in each direction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from radogaga.spectrum import leading_axes
+
 _LEAST_VARIANCE = 1e-12
+# A direction's own variance is not taken to be less than this share of the coarsest: rows that chance made equal are
+# no law.
+_FINEST = 0.01
+_MOST_PRINCIPAL = 256
+_SCALES = (1 / 64, 1 / 4, 1.0, 4.0)
+_ROWS_FOR_WEIGHTS, _ROUNDS = 1000, 50
 
 
 class NormalResidual(nn.Module):
@@ -119,4 +127,103 @@ class StudentResidual(nn.Module):
         return residual * math.sqrt(residual.shape[1] / max(self.directions, 1))
 
 
-Residuals = NormalResidual | StudentResidual
+class PrincipalResidual(nn.Module):
+    """In each principal direction of the residual a mixture of centred normal densities, fine ones and coarse ones.
+
+    log p(r) = sum_j log sum_k w_jk N(r_j; 0, v_jk I). The leading directions stand alone, at most 256 of them; all
+    others share one isotropic mixture. The v_jk are 1/64, 1/4, 1 and 4 times the direction's own variance, and the
+    mean of all directions or *coarsest*, whichever is more; the w_jk are found by expectation maximisation. It gives
+    new rows more density than the laws above, but ranks by directions in which almost nothing happens.
+
+    Parameters
+    ----------
+    features : int
+        M.
+    directions : int
+        C: features less latents.
+    leading : int
+        How many directions stand alone; `fit` sets it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import NormalResidual, PrincipalResidual
+    >>> rows = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 0.01])
+    >>> coarse, fine = NormalResidual(2), PrincipalResidual(2, 2)
+    >>> coarse.fit(rows), fine.fit(rows)
+    (None, None)
+    >>> bool(fine.log_prob(rows).mean() > coarse.log_prob(rows).mean() + 3)
+    True
+    """
+
+    axes: Tensor
+    variances: Tensor
+    log_weights: Tensor
+
+    def __init__(self, features: int, directions: int, leading: int = 0) -> None:
+        super().__init__()
+        self.features, self.directions, self.leading = features, directions, leading
+        scales = len(_SCALES) + 1
+        self.register_buffer("axes", torch.eye(features)[:leading])
+        self.register_buffer("variances", torch.ones(leading + 1, scales))
+        self.register_buffer("log_weights", torch.full((leading + 1, scales), -math.log(scales)))
+
+    @torch.no_grad()
+    def fit(self, residual: Tensor, *, coarsest: float = 0.0) -> None:
+        """Set directions, variances and weights by residuals ``(n, M)``; in a fine direction as in a coarse one,
+        what is far off is as likely as a variance of at least *coarsest* makes it.
+        """
+        dtype, residual = self.axes.dtype, residual.double()  # in single precision fine directions would be rounding
+        coarse = (residual.square().sum(1).mean() / max(self.directions, 1)).clamp_min(max(coarsest, _LEAST_VARIANCE))
+        _, self.axes, along = leading_axes(residual, min(self.directions, _MOST_PRINCIPAL))
+        self.axes = self.axes[along > _FINEST * coarse]
+        self.leading = len(self.axes)
+        squares, count = self._squares(residual), self._count(residual)
+        own = (squares.mean(0) / count.clamp_min(1)).clamp_min(_FINEST * coarse)
+        self.variances = torch.stack([*(scale * own for scale in _SCALES), coarse.expand(len(own))], 1)
+        some = squares[:: -(-len(squares) // _ROWS_FOR_WEIGHTS)]
+        self.log_weights = _weights(_centred(some, count, self.variances))
+        self.to(dtype)
+
+    def log_prob(self, residual: Tensor) -> Tensor:
+        """Return the log density of residuals in nats, ``(B, M) -> (B,)``."""
+        logits = _centred(self._squares(residual), self._count(residual), self.variances) + self.log_weights
+        return logits.logsumexp(2).sum(1)
+
+    def sample(self, like: Tensor) -> Tensor:
+        """Return residuals before they are projected off the manifold, ``(B, M)``."""
+        chosen = torch.multinomial(self.log_weights.exp(), len(like), replacement=True)
+        spread = self.variances.gather(1, chosen).sqrt().T
+        rest = torch.randn_like(like) * spread[:, -1:]
+        along = torch.randn_like(spread[:, :-1]) * spread[:, :-1] - rest @ self.axes.T
+        return rest + along @ self.axes
+
+    def _count(self, like: Tensor) -> Tensor:
+        """Return how many directions each mixture is for, ``(D + 1,)``."""
+        return like.new_tensor([1] * self.leading + [self.directions - self.leading])
+
+    def _squares(self, residual: Tensor) -> Tensor:
+        """Return squared lengths along each leading direction and in all others, ``(B, D + 1)``."""
+        along = (residual @ self.axes.T).square()
+        rest = (residual.square().sum(1) - along.sum(1)).clamp_min(0)
+        return torch.cat([along, rest[:, None] * (self.directions > self.leading)], 1)
+
+
+def _centred(squares: Tensor, count: Tensor, variances: Tensor) -> Tensor:
+    """Return log N(.; 0, v_jk I) for squared lengths, ``(B, D) -> (B, D, K)``."""
+    return -0.5 * (squares[..., None] / variances + count[:, None] * (2 * math.pi * variances).log())
+
+
+def _weights(log_prob: Tensor) -> Tensor:
+    """Return the log weights ``(D, K)`` that make mixtures likeliest, by log densities ``(n, D, K)``.
+
+    Each component starts and stays with one row more than it has, so that none is ever ruled out.
+    """
+    rows, _, components = log_prob.shape
+    weights = torch.full_like(log_prob[0], 1 / components)
+    for _ in range(_ROUNDS):
+        weights = ((log_prob + weights.log()).softmax(2).sum(0) + 1) / (rows + components)
+    return weights.log()
+
+
+Residuals = NormalResidual | StudentResidual | PrincipalResidual

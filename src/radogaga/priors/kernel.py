@@ -65,7 +65,7 @@ class Kernel(Prior):
         most_centres : int
             Above so many distinct latents, centres are clusters of them, by k-means.
         rounds : int
-            Rounds of k-means, from a random choice of the latents.
+            Rounds of k-means, from a choice of the latents that leaves none far from all of those chosen.
         seed : int
             Draws the latents that the bandwidth is found by, and those that k-means starts from.
         """
@@ -73,7 +73,7 @@ class Kernel(Prior):
         within = torch.zeros_like(count)
         centres, weight = distinct, count
         if len(distinct) > most_centres:
-            centres, weight, within = _clusters(distinct, count, most_centres, rounds)
+            centres, weight, within = _clusters(distinct, count, most_centres, rounds, seed)
         prior = cls(z.shape[1], len(centres)).to(z)
         prior.points.copy_(centres)
         prior.log_weights.copy_((weight / weight.sum()).log())
@@ -105,12 +105,13 @@ class Kernel(Prior):
         return points + spread[:, None] * torch.randn_like(points)
 
 
-def _clusters(distinct: Tensor, count: Tensor, most: int, rounds: int) -> tuple[Tensor, Tensor, Tensor]:
+def _clusters(distinct: Tensor, count: Tensor, most: int, rounds: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the means of clusters by k-means, how many latents each has, and their variance in each direction.
 
-    Latents come in a random order, so the first are a fair choice to start from and to find the means by.
+    Latents come in a random order, so the first are a fair choice to find the means by.
     """
-    some, weight, means = distinct[:_MOST_TO_CLUSTER], count[:_MOST_TO_CLUSTER], distinct[:most]
+    some, weight = distinct[:_MOST_TO_CLUSTER], count[:_MOST_TO_CLUSTER]
+    means = _far_apart(some, weight, most, seed)
     for _ in range(rounds):
         means, _ = _moments(some, weight, _nearest(some, means), means)
     nearest = _nearest(distinct, means)
@@ -118,6 +119,26 @@ def _clusters(distinct: Tensor, count: Tensor, most: int, rounds: int) -> tuple[
     squares = torch.zeros_like(total).index_add_(0, nearest, count * (distinct - means[nearest]).square().mean(1))
     kept = total > 0
     return means[kept], total[kept], squares[kept] / total[kept]
+
+
+def _far_apart(z: Tensor, weight: Tensor, most: int, seed: int) -> Tensor:
+    """Return latents that k-means starts from: each drawn in proportion to its squared distance from those before.
+
+    A fair choice of the latents would put nearly all means where latents are dense, and one wide cluster over all that
+    lies about: but there a density ranks anomalies (Arthur and Vassilvitskii, "k-means++", SODA 2007).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.rand(most, generator=generator, dtype=torch.float64).to(z.device)
+    centred = z - z.mean(0)  # so that the terms of the squared distance do not cancel
+    squares, chosen, newest = centred.square().sum(1), [], 0
+    distance = torch.full_like(squares, torch.inf)
+    for draw in draws:
+        chosen.append(newest)
+        distance = torch.minimum(distance, (squares + squares[newest] - 2 * (centred @ centred[newest])).clamp_min(0))
+        distance[newest] = 0
+        reached = (distance * weight).double().cumsum(0)
+        newest = int(torch.searchsorted(reached, draw * reached[-1], right=True).clamp_max(len(z) - 1))
+    return z[chosen]
 
 
 def _moments(z: Tensor, weight: Tensor, nearest: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
