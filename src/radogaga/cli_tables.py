@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from rich.console import Console
@@ -31,6 +31,9 @@ def fit(
     alarm_rate: Annotated[
         float | None, typer.Option(help="The highest share of false alarms, 0.001 say; default: near 0.01.")
     ] = None,
+    detail: Annotated[
+        str, typer.Option(help="What the density is best at: coarse ranks anomalies, fine is the likelier density.")
+    ] = "coarse",
     seed: Annotated[int, typer.Option(min=0, help="Draws all that is random.")] = 0,
     max_steps: Annotated[int, typer.Option(min=0, help="Most training steps.")] = 500,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, ...")] = "cpu",
@@ -40,10 +43,13 @@ def fit(
     from radogaga import RaDOGAGA
     from radogaga.estimator_storage import refuse_foreign, save
     from radogaga.inspection import summary
+    from radogaga.laws import Detail
     from radogaga.tables.files import read
 
     if alarm_rate is not None and not 0 < alarm_rate <= 0.5:
         raise InputError(f"Expected an --alarm-rate above 0 and at most 0.5; got {alarm_rate}. Try 0.01.")
+    if detail not in get_args(Detail):
+        raise InputError(f"Expected --detail {' or '.join(get_args(Detail))}; got {detail!r}.")
     refuse_unusable_device(device)
     refuse_foreign(out)
     frame = read(data)
@@ -56,7 +62,12 @@ def fit(
     with _notes():
         shown = not quiet and Console(stderr=True).is_terminal
         model = RaDOGAGA(
-            alarm_rate=alarm_rate, max_steps=max_steps, random_state=seed, device=device, verbose=int(shown)
+            alarm_rate=alarm_rate,
+            max_steps=max_steps,
+            detail=cast(Detail, detail),
+            random_state=seed,
+            device=device,
+            verbose=int(shown),
         ).fit(frame)
     save(model, out, {"id": id_column} if id_column else {})
     Console(quiet=quiet).print(f"{out}: {summary(model)}", markup=False, highlight=False, soft_wrap=True)

@@ -138,6 +138,7 @@ def _facts(model: RaDOGAGA) -> list[tuple[str, str]]:
     return [
         ("spectrum", f"{sparkline(ratio)} {ratio.sum():.1%} of the variance, the first latent {ratio[0]:.1%}"),
         ("resolution", f"{model.resolution_:.3g} of a column's spread"),
+        ("detail", model.detail),
         ("isometry", f"diagonal {isometry.diag_mean:.3f} (theory {float(isometry.prediction.mean()):.3f}), "
                      f"off it {isometry.off_rms:.3f}, r of inner products {isometry.probe_r:.3f}"),
         ("training", curve),

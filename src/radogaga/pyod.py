@@ -23,7 +23,7 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
     ----------
     contamination : float
         Share of the training rows whose labels are 1, in (0, 0.5].
-    n_components, resolution, max_steps, detail, random_state, device
+    n_components, resolution, max_steps, detail, random_state, device, n_jobs
         As for `radogaga.RaDOGAGA`.
 
     Attributes
@@ -62,6 +62,7 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
         detail: Detail = "coarse",
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
+        n_jobs: int | None = None,
     ) -> None:
         super().__init__(contamination=contamination)
         self.n_components = n_components
@@ -70,6 +71,7 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
         self.detail = detail
         self.random_state = random_state
         self.device = device
+        self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
         """Fit to rows of a table; y is not used."""
@@ -82,6 +84,7 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
             detail=self.detail,
             random_state=self.random_state,
             device=self.device,
+            n_jobs=self.n_jobs,
         ).fit(X)
         self.decision_scores_ = -self.estimator_.score_samples(X)
         self._process_decision_scores()
