@@ -27,8 +27,10 @@ from radogaga.ssim import SSIM, QuadraticSSIM
 from radogaga.training import fit
 
 _MOST_FOR_AXES, _MOST_FOR_GAIN = 8192, 500
-_AXES, _HIDDEN, _DROPOUT = 500, (1024, 1024), 0.3
-_NOISE_SHARE, _STIFFNESS = 1 / 20, 20.0
+_AXES, _HIDDEN = 500, (1024, 1024)
+# Against learning faces by heart; in the decoder it is stiffness that keeps latents smooth, so less will do.
+_DROPOUT, _DECODER_DROPOUT = 0.3, 0.1
+_NOISE_SHARE, _STIFFNESS = 1 / 20, 40.0
 _SOFTNESS = 0.1
 _RATE_FROM_PCA = 1e-3
 
@@ -176,8 +178,7 @@ def _principal(task: Task, *, softness: float) -> RateDistortion:
     latents = min(task.latents, axes)
     torch.manual_seed(task.seed)
     encoder = PrincipalEncoder(latents, task.shape, axes, _HIDDEN, dropout=_DROPOUT)
-    # The encoder is what learns faces by heart; stiffness keeps the decoder smooth.
-    decoder = PrincipalDecoder(latents, task.shape, axes, _HIDDEN, softness=softness)
+    decoder = PrincipalDecoder(latents, task.shape, axes, _HIDDEN, dropout=_DECODER_DROPOUT, softness=softness)
     autoencoder = Autoencoder(encoder, decoder, latents, Scaling(1))
     last = float(start_as_metric_pca(autoencoder, few, task.distortion, seed=task.seed)[-1])
     # A column of the expansion is an axis times the deviation along it.

@@ -54,7 +54,8 @@ TERMINAL = ("active", "probe_r", "diag_ratio", "off_rms", "condition_ratio", "ps
 METRICS = {"mse": "squared error", "ssim": "1 - SSIM"}
 
 MODELS = {
-    "recommended": "RaDOGAGA(d) from PCA under the metric; its noise has a tenth of the last latent's variance",
+    "recommended": "RaDOGAGA(d) from PCA under the metric, with stiffness; its noise has a twentieth of the last "
+    "latent's variance",
     "radogaga": "RaDOGAGA(d) from a random start",
     "radogaga-log": "RaDOGAGA(log d) with the authors' weights, from a random start",
     "beta-vae": "beta-VAE, its distortion decomposed as RaDOGAGA's is: the authors' baseline",
