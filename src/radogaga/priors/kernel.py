@@ -127,6 +127,8 @@ def _far_apart(z: Tensor, weight: Tensor, most: int, seed: int) -> Tensor:
     A fair choice of the latents would put nearly all means where latents are dense, and one wide cluster over all that
     lies about: but there a density ranks anomalies (Arthur and Vassilvitskii, "k-means++", SODA 2007).
     """
+    if most >= len(z):
+        return z
     generator = torch.Generator().manual_seed(seed)
     draws = torch.rand(most, generator=generator, dtype=torch.float64).to(z.device)
     centred = z - z.mean(0)  # so that the terms of the squared distance do not cancel
