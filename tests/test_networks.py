@@ -117,3 +117,25 @@ def test_raw_and_scaled_rows_have_the_same_latents(rows: Tensor) -> None:
     torch.testing.assert_close(model.encode(rows), model.encode_scaled(model.scaling(rows)))
     latent = torch.randn(5, 2)
     torch.testing.assert_close(model.scaling(model.decode(latent)), model.decode_scaled(latent), atol=1e-5, rtol=1e-5)
+
+
+def test_projection_brings_reconstructions_nearer_once_trained(rows: Tensor) -> None:
+    model = pca_start(rows, 2, Scaling.standard)
+    alone = model.encode(rows)
+    with torch.no_grad():
+        model.encoder.linear.bias.add_(0.3)
+    model.projections = 1
+    torch.testing.assert_close(model.eval().encode(rows), alone, rtol=1e-3, atol=1e-4)  # PCA is a projection
+    assert (model.train().encode(rows) - alone).abs().max() > 0.1
+
+
+def test_projected_latents_have_gradients_and_do_without(rows: Tensor) -> None:
+    model = pca_start(rows, 2, Scaling.standard).eval()
+    model.projections = 2
+    x = rows[:5].clone().requires_grad_()
+    model.encode(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert x.grad.abs().max() > 0
+    with torch.no_grad():
+        assert not model.encode(rows).requires_grad

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from radogaga import SSIM, CrossEntropy, Dense, Distortion, QuadraticSSIM, SquaredError, gram
-from radogaga.tangents import departure
+from radogaga.tangents import departure, nearer
 
 DISTORTIONS = {"squared error": SquaredError(), "cross entropy": CrossEntropy()}
 PICTURES = {"ssim": SSIM(window=3), "quadratic": QuadraticSSIM(window=3)}
@@ -78,3 +78,28 @@ def test_it_runs_under_mixed_precision_and_counts_in_full() -> None:
         mixed = departure(decode, SquaredError(), z)
     assert mixed.dtype == torch.float32
     torch.testing.assert_close(mixed, whole, rtol=0.05, atol=0.05)
+
+
+def test_one_step_projects_onto_what_a_linear_isometry_reaches() -> None:
+    turn, s = torch.linalg.qr(torch.randn(6, 3, dtype=torch.float64)).Q, torch.randn(5, 6, dtype=torch.float64)
+    found = nearer(lambda z: 2 * z @ turn.T + 1, s, latents())
+    torch.testing.assert_close(found, (s - 1) @ turn / 2)
+
+
+def test_steps_lead_to_the_nearest_point_of_a_curved_decoder() -> None:
+    decode, _ = case(SquaredError())
+    truth = latents()
+    s, z = decode(truth).detach(), truth + 0.1 * latents()
+    start = (s - decode(z)).square().sum(1)
+    for _ in range(200):
+        z = nearer(decode, s, z).detach()
+    assert ((s - decode(z)).square().sum(1) < 0.01 * start).all()
+
+
+@torch.no_grad()
+def test_what_lies_on_the_manifold_stays_where_it_is() -> None:
+    decode, _ = case(QuadraticSSIM(window=3))
+    z = latents()
+    torch.testing.assert_close(nearer(decode, decode(z), z), z)
+    flat = nearer(lambda z: torch.zeros(len(z), 4, dtype=z.dtype) + 0 * z.sum(), torch.ones(5, 4), z)
+    torch.testing.assert_close(flat, z)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from radogaga.errors import InputError
 from radogaga.scaling import Scaling
 from radogaga.spectrum import leading_axes
+from radogaga.tangents import nearer
 
 
 class Dense(nn.Sequential):
@@ -121,6 +122,9 @@ class Autoencoder(nn.Module):
         Number of latents, N.
     scaling : Scaling
         From raw rows to scaled rows.
+    projections : int
+        How many steps of `radogaga.tangents.nearer` the encoder's latents go on, once trained: an encoder of rows that
+        it has not seen is not quite at the nearest point of the decoder's manifold, and near isometry one step is.
 
     Examples
     --------
@@ -134,11 +138,14 @@ class Autoencoder(nn.Module):
 
     _GAIN_RATE = 5.0
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, latents: int, scaling: Scaling) -> None:
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, latents: int, scaling: Scaling, projections: int = 0
+    ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.latents = latents
         self.scaling = scaling
+        self.projections = projections
         self.log_gain = nn.Parameter(torch.zeros(latents))
 
     @torch.no_grad()
@@ -152,8 +159,10 @@ class Autoencoder(nn.Module):
         self.log_gain.add_(factor.log() / self._GAIN_RATE)
 
     def encode_scaled(self, s: Tensor) -> Tensor:
-        """Return the latents of scaled rows."""
+        """Return the latents of scaled rows, in training as the encoder alone gives them."""
         z: Tensor = self.encoder(s) * (self._GAIN_RATE * self.log_gain).exp()
+        for _ in range(0 if self.training else self.projections):
+            z = nearer(self.decode_scaled, s, z)
         return z
 
     def decode_scaled(self, z: Tensor) -> Tensor:

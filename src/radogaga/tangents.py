@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vmap
+from torch.func import jvp, vjp, vmap
 
 from radogaga.distortion import Distortion, products
 
 _MOST_NUMBERS = 2**24
+_LEAST = 1e-30
 
 
 def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,3 +89,34 @@ def departure(
     with torch.autocast(z.device.type, enabled=False):
         grams = distortion.gram(decoded.to(z.dtype), tangents.to(z.dtype))
         return (constant * grams - products(v, v)).square().mean((1, 2))
+
+
+def nearer(decode: Callable[[Tensor], Tensor], s: Tensor, z: Tensor) -> Tensor:
+    """Return latents that decode to something nearer to given rows, ``(B, ...), (B, N) -> (B, N)``.
+
+    With the descent d = J' (s - g(z)) it is z + d |d|^2 / |J d|^2, as far along as is best for a linear decoder. Where
+    J' J is a multiple of the identity, as isometry under squared error has it, no other direction would be better: this
+    is Gauss and Newton's step, the projection onto the decoder's tangents.
+
+    Parameters
+    ----------
+    decode : callable
+        g, ``(B, N) -> (B, ...)``.
+    s : Tensor
+        Rows.
+    z : Tensor
+        Latents of theirs, as an encoder gives them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.tangents import nearer
+    >>> nearer(lambda z: 3 * z, torch.tensor([[3.0, 6.0]]), torch.zeros(1, 2))
+    tensor([[1., 2.]])
+    """
+    decoded, pull = vjp(decode, z)  # type: ignore[misc]
+    (descent,) = pull((s - decoded).to(decoded.dtype))
+    along = jvp(decode, (z,), (descent,))[1].flatten(1).square().sum(1)
+    moves = along > _LEAST  # all others are there, as near as their numbers tell
+    step = torch.where(moves, descent.square().sum(1) / along.where(moves, torch.ones_like(along)), 0)
+    return z + step[:, None] * descent
