@@ -108,6 +108,11 @@ def test_ssim_is_symmetric() -> None:
     torch.testing.assert_close(SSIM()(x, y), SSIM()(y, x))
 
 
+def test_ssim_takes_a_negative_for_the_picture() -> None:
+    x = pictures()
+    assert (SSIM(window=5)(x, -x) < 0.05).all()
+
+
 def test_ssim_lies_between_nought_and_two() -> None:
     board = ((torch.arange(16)[:, None] + torch.arange(16)) % 2).double().expand(1, 1, 16, 16)
     assert SSIM()(board, 1 - board) > 1.9

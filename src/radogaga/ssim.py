@@ -89,7 +89,8 @@ class SSIM(_Structural):
 
         u' A(x) v = m_u m_v / (2 m_x^2 + C1) + cov(u, v) / (2 s2_x + C2).
 
-    A mean, as SSIM is quoted, and not a sum over features: weights have to be that much larger.
+    A mean, as SSIM is quoted, and not a sum over features: weights have to be that much larger. It is for values of one
+    sign: -x is all but at no distance from x, so what is trained on it alone should start around the pictures' mean.
 
     Parameters
     ----------

@@ -230,7 +230,7 @@ def _published(
         reconstruction_weight=reconstruction_weight,
         penalty=None if floor is None else Log(floor),
     )
-    return model, _fit(model, task, learning_rate=_rate(task), batch_size=64)
+    return model, _fit(model, task, learning_rate=_rate(task, small=3e-4), batch_size=64)
 
 
 @torch.no_grad()
@@ -252,14 +252,28 @@ def _start_at_scale(autoencoder: Autoencoder, task: Task, constant: float) -> No
 def _beta_vae(task: Task, *, decomposed: bool) -> Trained:
     torch.manual_seed(task.seed)
     encoder, decoder = convolutional(task, outputs=2 * task.latents, linear=True)
+    if task.metric == "ssim":
+        _start_at_mean(decoder, task.train[:256])
     distortion = SquaredError() if task.metric == "mse" else SSIM()
     weight = (1e5 if task.metric == "mse" else 1e4) * task.per_mean
     model = BetaVAE(encoder, decoder, distortion, weight, decomposed)
-    return model, _fit(model, task, learning_rate=_rate(task), batch_size=64)
+    return model, _fit(model, task, learning_rate=_rate(task, small=1e-3), batch_size=64)
 
 
-def _rate(task: Task) -> float:
-    return 1e-4 if task.size == "paper" else 1e-3
+@torch.no_grad()
+def _start_at_mean(decoder: nn.Module, x: Tensor) -> None:
+    """Start a convolutional decoder around the pictures' mean: SSIM takes a picture's negative, -x, for the picture.
+
+    A channel that starts below 0 would stay there, with every structure of it inverted.
+    """
+    last = [layer for layer in decoder.modules() if isinstance(layer, nn.ConvTranspose2d)][-1]
+    assert last.bias is not None
+    last.bias.copy_(x.mean((0, 2, 3)))
+
+
+def _rate(task: Task, *, small: float) -> float:
+    """Return the authors' rate for their network, and the one given for the small one, which bears more."""
+    return 1e-4 if task.size == "paper" else small
 
 
 def _fit(model: RateDistortion | BetaVAE, task: Task, *, learning_rate: float, batch_size: int) -> History:
