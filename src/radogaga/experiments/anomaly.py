@@ -33,10 +33,7 @@ CHOSEN: dict[str, methods.Method] = {
     "radogaga-log-chosen": partial(methods.radogaga_chosen, log=True),
     "untrained-chosen": methods.untrained_chosen,
 }
-UNTUNED: dict[str, methods.Method] = {
-    "radogaga-d-untuned": methods.radogaga_untuned,
-    "radogaga-log-untuned": partial(methods.radogaga_untuned, log=True),
-}
+UNTUNED: dict[str, methods.Method] = {"radogaga-untuned": methods.radogaga_untuned}
 FAMILIES = {"published": PUBLISHED, "chosen": CHOSEN, "untuned": UNTUNED, "peer": {**PEERS, **PYOD}}
 METHODS = {name: method for family in FAMILIES.values() for name, method in family.items()}
 QUICK_RUNS, QUICK_EFFORT = 3, 0.2
@@ -230,9 +227,11 @@ def _scaling_of(data: str, method: str) -> str:
         return method.partition("@")[2]
     if method == "isolation-forest":
         return "none"
+    if method in UNTUNED:
+        return "its own"
     if method in PUBLISHED:
         return "min-max"
-    if method in UNTUNED or (method in CHOSEN and not data.startswith("kddcup")):
+    if method in CHOSEN and not data.startswith("kddcup"):
         return "asinh"
     return "standard"
 

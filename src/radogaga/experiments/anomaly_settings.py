@@ -107,7 +107,6 @@ CHOSEN = {
     "thyroid": Recipe(Scaling.asinh, components_above_chance, components=2),
     "arrhythmia": Recipe(Scaling.asinh, two, components=2, residual=StudentResidual),
 }
-UNTUNED = Recipe(Scaling.asinh, nearly_all, components=2, centres=5_000, residual=NormalResidual)
 
 WHERE_FROM = (
     ("setting", "KDDCup, KDDCup-rev", "Thyroid", "Arrhythmia", "where from"),

@@ -96,10 +96,11 @@ def recommended(task: Task) -> Trained:
     """RaDOGAGA(d) from PCA under the metric, stiff; noise of a twentieth of the last latent's variance keeps it active.
 
     Under a relative metric pictures bend away from black, where it has no bound. Latents are projected by one step, as
-    PCA's are by nature: on new faces that is worth a tenth of a decibel.
+    those of PCA under squared error are by nature: on new faces that is worth a tenth of a decibel.
     """
     model = _principal(task, softness=0.0 if task.metric == "mse" else _SOFTNESS)
     model.stiffness = _STIFFNESS
+    model.autoencoder.projections = _PROJECTIONS
     history = _fit(model, task, learning_rate=_RATE_FROM_PCA, batch_size=64)
     calibrate_gain(model.cpu(), task.train[:_MOST_FOR_GAIN])
     return model, history
@@ -181,7 +182,7 @@ def _principal(task: Task, *, softness: float) -> RateDistortion:
     torch.manual_seed(task.seed)
     encoder = PrincipalEncoder(latents, task.shape, axes, _HIDDEN, dropout=_DROPOUT)
     decoder = PrincipalDecoder(latents, task.shape, axes, _HIDDEN, dropout=_DECODER_DROPOUT, softness=softness)
-    autoencoder = Autoencoder(encoder, decoder, latents, Scaling(1), projections=_PROJECTIONS)
+    autoencoder = Autoencoder(encoder, decoder, latents, Scaling(1))
     last = float(start_as_metric_pca(autoencoder, few, task.distortion, seed=task.seed)[-1])
     # A column of the expansion is an axis times the deviation along it.
     last_by_squared_error = float(decoder.expand.weight[:, latents - 1].square().sum())
