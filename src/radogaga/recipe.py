@@ -34,6 +34,7 @@ _MOST_COMPONENTS, _ROWS_PER_PARAMETER = 5, 10
 _MOST_FOR_EM = _MOST_TO_STOP_BY = 20_000
 _LEARNING_RATE = 3e-4
 _MOST_TO_COMPARE = 500
+_LEAST_FOR_RANGE, _MOST_FOR_RANGE = 50, 5_000
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def train(x: Tensor, held_out: Tensor | None, choices: Choices) -> Trained:
     x, held_out = x.to(device), None if held_out is None else held_out.to(device)
     with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
         torch.manual_seed(choices.seed)
+        least, most = typical_range(x)
+        x, held_out = x.clamp(least, most), None if held_out is None else held_out.clamp(least, most)
         start = _start(x, choices)
         model, history = _trained(start, x, held_out, choices)
         density = _density(model, x, held_out, choices, linear=model is start)
@@ -105,6 +108,39 @@ def train(x: Tensor, held_out: Tensor | None, choices: Choices) -> Trained:
             before = _density(start, x, held_out, choices, linear=True)
             density = density if _better(density, before, held_out[:_MOST_TO_COMPARE]) else before
     return Trained(density, history)
+
+
+def typical_range(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return between which values each column lies, wild ones left out, ``(n, M) -> 2 x (M,)``.
+
+    Its range among a tenth of the rows, at least 50 and at most 5,000 of them, and as far again on both sides. Among
+    all rows one wild value, 1e6 for unknown say, would be the column's scale and most of the variance besides, and make
+    all other rows look alike; and the more rows there are, the wilder the wildest. A range is the median over parts of
+    the rows, of those in which the column varies.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.recipe import typical_range
+    >>> x = torch.rand(1000, 1)
+    >>> x[0] = 1e6
+    >>> least, most = typical_range(x)
+    >>> bool(least > -1 and most < 2)
+    True
+    """
+    rows = min(max(len(x) // 10, _LEAST_FOR_RANGE), _MOST_FOR_RANGE)
+    parts = [part.aminmax(dim=0) for part in x.tensor_split(max(len(x) // rows, 1))]
+    least, most = torch.stack([part.min for part in parts]), torch.stack([part.max for part in parts])
+    varies = most > least
+    low, high = -_median_where(varies, -least), _median_where(varies, most)  # of an even number the inner one
+    # A column that varies nowhere but between parts keeps all its values.
+    low, high = torch.where(low.isnan(), least.amin(0), low), torch.where(high.isnan(), most.amax(0), high)
+    return low - (high - low), high + (high - low)
+
+
+def _median_where(chosen: Tensor, values: Tensor) -> Tensor:
+    """Return each column's median over the rows that are chosen there, nan where there are none."""
+    return values.masked_fill(~chosen, torch.nan).nanmedian(0).values
 
 
 def _density(model: RateDistortion, x: Tensor, held_out: Tensor | None, choices: Choices, linear: bool) -> Density:
