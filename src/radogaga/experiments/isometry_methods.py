@@ -83,6 +83,11 @@ class Task:
         return SquaredError() if self.metric == "mse" else QuadraticSSIM()
 
     @property
+    def whole_distortion(self) -> Distortion:
+        """D between pictures that need not be near each other: 1 - SSIM itself, not its quadratic form."""
+        return SquaredError() if self.metric == "mse" else SSIM()
+
+    @property
     def per_mean(self) -> float:
         """What turns a weight of the authors', on a mean over features, into one on this metric's D."""
         return 1 / math.prod(self.shape) if self.metric == "mse" else 1.0
@@ -95,12 +100,14 @@ Method = Callable[[Task], Trained]
 def recommended(task: Task) -> Trained:
     """RaDOGAGA(d) from PCA under the metric, stiff; noise of a twentieth of the last latent's variance keeps it active.
 
-    Under a relative metric pictures bend away from black, where it has no bound. Latents are projected by one step, as
-    those of PCA under squared error are by nature: on new faces that is worth a tenth of a decibel.
+    Reconstructions count by the metric too, where the authors take squared error under both. Under 1 - SSIM pictures
+    bend away from black, where the metric has no bound; under squared error latents are projected by one step, as PCA's
+    are by nature: on new faces that is worth a tenth of a decibel.
     """
-    model = _principal(task, softness=0.0 if task.metric == "mse" else _SOFTNESS)
+    by_squared_error = task.metric == "mse"
+    model = _principal(task, softness=0.0 if by_squared_error else _SOFTNESS)
     model.stiffness = _STIFFNESS
-    model.autoencoder.projections = _PROJECTIONS
+    model.autoencoder.projections = _PROJECTIONS if by_squared_error else 0
     history = _fit(model, task, learning_rate=_RATE_FROM_PCA, batch_size=64)
     calibrate_gain(model.cpu(), task.train[:_MOST_FOR_GAIN])
     return model, history
@@ -184,8 +191,6 @@ def _principal(task: Task, *, softness: float) -> RateDistortion:
     decoder = PrincipalDecoder(latents, task.shape, axes, _HIDDEN, dropout=_DECODER_DROPOUT, softness=softness)
     autoencoder = Autoencoder(encoder, decoder, latents, Scaling(1))
     last = float(start_as_metric_pca(autoencoder, few, task.distortion, seed=task.seed)[-1])
-    # A column of the expansion is an axis times the deviation along it.
-    last_by_squared_error = float(decoder.expand.weight[:, latents - 1].square().sum())
     noise = Gaussian((_NOISE_SHARE * last) ** 0.5)
     weight = 1 / (2 * noise.variance)
     return RateDistortion(
@@ -193,10 +198,9 @@ def _principal(task: Task, *, softness: float) -> RateDistortion:
         fitted_prior(autoencoder, task.train, noise),
         task.distortion,
         noise,
-        reconstruction_distortion=SquaredError(),
+        reconstruction_distortion=task.whole_distortion,
         isometry_weight=weight,
-        # As the authors', squared error, with the weight at which a detail along the last latent counts as in D.
-        reconstruction_weight=weight * last / last_by_squared_error,
+        reconstruction_weight=weight,
     )
 
 
@@ -255,9 +259,8 @@ def _beta_vae(task: Task, *, decomposed: bool) -> Trained:
     encoder, decoder = convolutional(task, outputs=2 * task.latents, linear=True)
     if task.metric == "ssim":
         _start_at_mean(decoder, task.train[:256])
-    distortion = SquaredError() if task.metric == "mse" else SSIM()
     weight = (1e5 if task.metric == "mse" else 1e4) * task.per_mean
-    model = BetaVAE(encoder, decoder, distortion, weight, decomposed)
+    model = BetaVAE(encoder, decoder, task.whole_distortion, weight, decomposed)
     return model, _fit(model, task, learning_rate=_rate(task, small=1e-3), batch_size=64)
 
 
