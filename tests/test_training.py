@@ -500,3 +500,16 @@ def test_dagmm_is_trained_by_the_same_loop(make_model, rows: Tensor) -> None:
     model.fit_statistics(rows)
     assert history.rate[-1] + history.reconstruction[-1] < history.rate[0] + history.reconstruction[0]
     assert torch.isfinite(model.log_prob(rows)).all()
+
+
+def test_one_wild_batch_does_not_undo_a_training_whose_gradients_are_cut():
+    x = torch.randn(10_000, 1, generator=torch.Generator().manual_seed(0))
+    rows = torch.cat([x, 3 * x], 1)
+    rows[501] = torch.tensor([1e4, -1e8])
+    slopes = []
+    for longest in (100.0, torch.inf):
+        line = Line()
+        fit(line, rows, steps=1000, batch_size=10, learning_rate=0.01, schedule="constant", longest_gradient=longest)
+        slopes.append(line.slope.item())
+    assert slopes[0] == pytest.approx(3, abs=0.1)
+    assert slopes[1] < 2.5

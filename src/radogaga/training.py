@@ -35,6 +35,7 @@ def fit(
     batch_size: int = 256,
     learning_rate: float = 2e-3,
     schedule: Literal["constant", "cosine", "one-cycle"] = "cosine",
+    longest_gradient: float = math.inf,
     seed: int = 0,
     device: str | torch.device | None = None,
     precision: Literal["fp32", "bf16"] = "fp32",
@@ -59,6 +60,9 @@ def fit(
         Adam's largest rate.
     schedule : {"constant", "cosine", "one-cycle"}
         How the rate moves: not at all, down to zero along a cosine, or up for a tenth of the steps and then down.
+    longest_gradient : float
+        Norm over all parameters, in the loss's nats, that a longer gradient is cut to: where activations have no bound,
+        as after inverse GDN, a single batch can undo a training.
     seed : int
         Draws the batches and the noise: on one machine the same seed gives the same model.
     device : str, optional
@@ -126,6 +130,8 @@ def fit(
             means = torch.stack(tuple(terms)).mean(1)
             optimizer.zero_grad()
             means.sum().backward()
+            if longest_gradient < math.inf:
+                nn.utils.clip_grad_norm_(parameters, longest_gradient)
             optimizer.step()
             scheduler.step()
             total += means.detach()

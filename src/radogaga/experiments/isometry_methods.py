@@ -34,6 +34,8 @@ _NOISE_SHARE, _STIFFNESS = 1 / 20, 40.0
 _SOFTNESS = 0.1
 _PROJECTIONS = 1
 _RATE_FROM_PCA = 1e-3
+# After a random start it is some thousands, later 200. Uncut, one near the 6,000th of 40,000 steps undid all before.
+_LONGEST_GRADIENT = 1000.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def recommended(task: Task) -> Trained:
     model = _principal(task, softness=0.0 if by_squared_error else _SOFTNESS)
     model.stiffness = _STIFFNESS
     model.autoencoder.projections = _PROJECTIONS if by_squared_error else 0
-    history = _fit(model, task, learning_rate=_RATE_FROM_PCA, batch_size=64)
+    history = _fit(model, task, learning_rate=_RATE_FROM_PCA)
     calibrate_gain(model.cpu(), task.train[:_MOST_FOR_GAIN])
     return model, history
 
@@ -235,7 +237,7 @@ def _published(
         reconstruction_weight=reconstruction_weight,
         penalty=None if floor is None else Log(floor),
     )
-    return model, _fit(model, task, learning_rate=_rate(task, small=3e-4), batch_size=64)
+    return model, _fit(model, task, learning_rate=_rate(task, small=3e-4), longest_gradient=_LONGEST_GRADIENT)
 
 
 @torch.no_grad()
@@ -261,7 +263,7 @@ def _beta_vae(task: Task, *, decomposed: bool) -> Trained:
         _start_at_mean(decoder, task.train[:256])
     weight = (1e5 if task.metric == "mse" else 1e4) * task.per_mean
     model = BetaVAE(encoder, decoder, task.whole_distortion, weight, decomposed)
-    return model, _fit(model, task, learning_rate=_rate(task, small=1e-3), batch_size=64)
+    return model, _fit(model, task, learning_rate=_rate(task, small=1e-3))
 
 
 @torch.no_grad()
@@ -280,13 +282,16 @@ def _rate(task: Task, *, small: float) -> float:
     return 1e-4 if task.size == "paper" else small
 
 
-def _fit(model: RateDistortion | BetaVAE, task: Task, *, learning_rate: float, batch_size: int) -> History:
+def _fit(
+    model: RateDistortion | BetaVAE, task: Task, *, learning_rate: float, longest_gradient: float = math.inf
+) -> History:
     return fit(
         model,
         task.train,
         steps=task.steps,
-        batch_size=batch_size,
+        batch_size=64,
         learning_rate=learning_rate,
+        longest_gradient=longest_gradient,
         schedule="one-cycle",
         seed=task.seed,
         device=task.device,
