@@ -29,7 +29,7 @@ from radogaga.isometry import measure_isometry
 from radogaga.laws import Detail
 from radogaga.parallel import map_batches
 from radogaga.preparation import encoded, learn, ready, split, threshold
-from radogaga.recipe import Choices, train
+from radogaga.recipe import Choices, train, typical_range
 from radogaga.tables import Rows
 from radogaga.units import Array, Units
 
@@ -45,7 +45,9 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
     """Density, anomaly detection and non-linear PCA by an autoencoder whose latent space is isometric to the data.
 
     ``log p(x) = log P(z) + log p(residual) + log |det ds/dx|``, in nats, per unit of the columns as they are: z the
-    latents of the scaled row s, P a kernel density of them, the residual what the decoder leaves of s.
+    latents of the scaled row s, P a kernel density of them, the residual what the decoder leaves of s. Training rows
+    are drawn in to each column's typical range, so that a few wild values hide nothing else; scores are of rows as
+    they are.
 
     Parameters
     ----------
@@ -321,6 +323,8 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
     def _train(self, rows: Array, to_stop_by: Array | None, seed: int) -> None:
         x = _clipped(self._units, rows)
         held_out = None if to_stop_by is None else _clipped(self._units, to_stop_by)
+        least, most = typical_range(x)
+        x, held_out = x.clamp(least, most), None if held_out is None else held_out.clamp(least, most)
         with self._progress() as progress:
             choices = Choices(
                 self.n_components, self.resolution, self.max_steps, seed, self.device, self.detail, progress

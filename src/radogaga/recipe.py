@@ -99,8 +99,6 @@ def train(x: Tensor, held_out: Tensor | None, choices: Choices) -> Trained:
     x, held_out = x.to(device), None if held_out is None else held_out.to(device)
     with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
         torch.manual_seed(choices.seed)
-        least, most = typical_range(x)
-        x, held_out = x.clamp(least, most), None if held_out is None else held_out.clamp(least, most)
         start = _start(x, choices)
         model, history = _trained(start, x, held_out, choices)
         density = _density(model, x, held_out, choices, linear=model is start)
