@@ -40,22 +40,33 @@ QUALITY = {
     "bits_per_pixel": ("bits per pixel", ".4f"),
     "psnr": ("PSNR", ".2f"),
     "psnr_noisy": ("PSNR, noisy", ".2f"),
-    "over_pca": ("over PCA", "+.2f"),
-    "over_pca_at_rate": ("over PCA at its rate", "+.2f"),
+    "over_pca": ("dB over PCA", "+.2f"),
+    "over_pca_at_rate": ("dB over PCA at its rate", "+.2f"),
     "ssim": ("SSIM", ".3f"),
+    "ssim_over_pca": ("SSIM over PCA", "+.3f"),
     "ssim_noisy": ("SSIM, noisy", ".3f"),
     "seconds": ("seconds", ".0f"),
 }
 COLUMNS = ISOMETRY | QUALITY
 """Each figure of a row: its heading and its format."""
 
-TERMINAL = ("active", "probe_r", "diag_ratio", "off_rms", "condition_ratio", "psnr", "over_pca", "ssim", "rate")
+TERMINAL = (
+    "active",
+    "probe_r",
+    "diag_ratio",
+    "off_rms",
+    "condition_ratio",
+    "psnr",
+    "over_pca",
+    "ssim_over_pca",
+    "rate",
+)
 
 METRICS = {"mse": "squared error", "ssim": "1 - SSIM"}
 
 MODELS = {
-    "recommended": "RaDOGAGA(d) from PCA under the metric, with stiffness; its noise has a twentieth of the last "
-    "latent's variance",
+    "recommended": "RaDOGAGA(d) from PCA under the metric, which reconstructions count by as well, with stiffness; its "
+    "noise has a twentieth of the last latent's variance",
     "radogaga": "RaDOGAGA(d) from a random start",
     "radogaga-log": "RaDOGAGA(log d) with the authors' weights, from a random start",
     "beta-vae": "beta-VAE, its distortion decomposed as RaDOGAGA's is: the authors' baseline",
@@ -71,16 +82,16 @@ READING = (
     "times 2 l2 s2, the identity where the embedding is isometric; 'predicted' is what theory has for the diagonal "
     "with the rate at noisy latents, v / (v + s2). Where a model fixes no constant (beta-VAE as it is), the mean "
     "diagonal is set to 1. Importance compares variance times the constant with the distortion when a latent is set "
-    "to its mean: the correlation of logarithms, and the worst factor between the two. The rate is the information in"
-    " noisy latents. PSNR is that of the mean squared error over all pictures; 'noisy' adds the noise that the rate "
-    "pays for. 'Over PCA' compares with PCA of as many components, 'at its rate' at noisy latents with PCA's noise "
-    "chosen so that its rate is the same and its latents shrunk as is best for squared error; it is left out beyond "
-    "the rates that were measured of PCA."
+    "to its mean: the correlation of logarithms, and the worst factor between the two. The rate is the information in "
+    "noisy latents. PSNR is that of the mean squared error over all pictures; 'noisy' adds the noise that the rate "
+    "pays for. 'Over PCA' compares with PCA of as many components under the metric, 'at its rate' at noisy latents "
+    "with PCA's noise chosen so that its rate is the same and its latents shrunk as is best for squared error; it is "
+    "left out beyond the rates that were measured of PCA."
 )
 
 
 def with_pca(out: Path, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows with the decibels that each has over PCA, where PCA is among them."""
+    """Return the rows with what each has over PCA in decibels and in SSIM, where PCA is among them."""
     found = {row["metric"]: row for row in rows if row["model"] == "pca"}
     return [row | (_over_pca(out, row, found[row["metric"]]) if row["metric"] in found else {}) for row in rows]
 
@@ -89,7 +100,7 @@ def _over_pca(out: Path, row: Row, pca: Row) -> Row:
     curve = read_arrays(out, f"{pca['metric']}-pca")
     order = curve["pca_rate"].argsort()
     rate, psnr = curve["pca_rate"][order], curve["pca_psnr"][order]
-    figures: Row = {"over_pca": row["psnr"] - pca["psnr"]}
+    figures: Row = {"over_pca": row["psnr"] - pca["psnr"], "ssim_over_pca": row["ssim"] - pca["ssim"]}
     if rate[0] <= row["rate"] <= rate[-1]:
         figures["over_pca_at_rate"] = row["psnr_noisy"] - float(np.interp(row["rate"], rate, psnr))
     return figures
