@@ -74,7 +74,9 @@ def test_pca_is_isometric_under_squared_error_and_its_variances_are_importances(
     assert pca["probe_r"] == pytest.approx(1)
     assert pca["diag_mean"] == pytest.approx(1, abs=1e-3)
     assert pca["importance_worst"] < 1.03  # few pictures, and a variance that divides by one less
-    assert pca["over_pca"] == 0
+    assert (pca["over_pca"], pca["ssim_over_pca"]) == (0, 0)
+    better = next(row for row in rows if (row["metric"], row["model"]) == ("mse", "recommended"))
+    assert better["ssim_over_pca"] == better["ssim"] - pca["ssim"]
 
 
 def test_samples_and_models_are_kept(reproduced, images):
