@@ -242,7 +242,7 @@ def test_folders_that_are_no_models_are_refused(program, tmp_path, new):
     arrays = tmp_path / "cut" / "arrays.safetensors"
     arrays.write_bytes(arrays.read_bytes()[:100])
     fitted.save(tmp_path / "altered")
-    (tmp_path / "altered" / "estimator.json").write_text('{"format": "radogaga estimator 2"}')
+    (tmp_path / "altered" / "estimator.json").write_text('{"format": "radogaga estimator 3"}')
     for name in ("file", "empty", "none", "cut", "altered"):
         assert refused(program("score", tmp_path / name, new, "--out", tmp_path / "s.csv"), name)
         assert refused(program("inspect", tmp_path / name), name)

@@ -82,7 +82,7 @@ def test_a_few_wild_values_among_the_training_rows_hide_no_anomaly(rows, detail)
     x = random.normal(size=(rows, 3)) @ random.normal(size=(3, 6)) + 0.1 * random.normal(size=(rows, 6))
     new = x[:100] + np.arange(2).repeat(50)[:, None] * [0, 0, 6 * x[:, 2].std(), 0, 0, 0]
     tame = RaDOGAGA(max_steps=0, random_state=0, detail=detail).fit(x)
-    x[:3, 2] = 1e6
+    x[:3, 2] = 1e6, 2e6, 5e6
     model = RaDOGAGA(max_steps=0, random_state=0, detail=detail).fit(x)
     scores = model.score_samples(new)
     assert scores[:50].min() > scores[50:].max()

@@ -15,6 +15,7 @@ from mixed_table import mixed
 from radogaga import InputError, RaDOGAGA
 from radogaga.tables import Kind, Table, as_frame
 from radogaga.tables.kinds import kind_of, measure, restore
+from radogaga.tables.sentinels import find_sentinels
 
 
 def small(**options) -> RaDOGAGA:
@@ -277,3 +278,63 @@ def test_an_alarm_rate_that_cannot_be_promised_is_said(rows, said):
 def test_two_thresholds_are_refused():
     with pytest.raises(InputError, match="contamination or alarm_rate; got both"):
         small(alarm_rate=0.1, contamination=0.1).fit(np.ones((3, 2)))
+
+
+# -- numbers that stand for none ------------------------------------------------------------------------------------
+
+
+def measured_with(sentinel: float, share: float, rows: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+    """Rows with sentinels in their first column, and such with NaN in their place."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(rows, 2)) @ random.normal(size=(2, 4)) + 0.1 * random.normal(size=(rows, 4))
+    gone = random.random(rows) < share
+    with_sentinel, with_gap = x.copy(), x.copy()
+    with_sentinel[gone, 0], with_gap[gone, 0] = sentinel, np.nan
+    return with_sentinel, with_gap
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3])
+@pytest.mark.parametrize("sentinel", [-999.0, 1e300])
+def test_sentinels_are_missing_values(sentinel, share):
+    x, gaps = measured_with(sentinel, share)
+    with pytest.warns(UserWarning, match=r"missing values.*column 0.*Leave such cells empty"):
+        model = small().fit(x)
+    other = small().fit(gaps)
+    assert np.array_equal(model.score_samples(x), other.score_samples(gaps))
+    assert not model.unseen(x).any()
+
+
+def test_sentinels_hide_no_anomaly_of_their_column():
+    x, _ = measured_with(-999999.0, 0.05)
+    new = x[x[:, 0] > -10][:100].copy()
+    new[50:, 0] += 6
+    with pytest.warns(UserWarning, match="missing values"):
+        scores = small().fit(x).score_samples(new)
+    assert scores[:50].min() > scores[50:].max()
+
+
+def test_dates_have_sentinels_too(tmp_path):
+    days = pd.date_range("2024-01-01", periods=200).to_series().reset_index(drop=True)
+    days[:5] = pd.Timestamp("9999-12-31")
+    frame = pd.DataFrame({"day": days, "amount": np.random.default_rng(0).normal(size=200)})
+    with pytest.warns(UserWarning, match="column day"):
+        model = small().fit(frame)
+    model.save(tmp_path / "model")
+    assert np.array_equal(RaDOGAGA.load(tmp_path / "model").score_samples(frame), model.score_samples(frame))
+    assert model.sample(200)["day"].isna().any()
+
+
+@pytest.mark.parametrize(
+    "column",
+    {
+        "heavy tails": np.random.default_rng(0).standard_cauchy(1000),
+        "one wild value": np.append(np.arange(99.0), 1e9),
+        "two groups": np.append(np.zeros(60), 1000 + np.arange(40.0)),
+        "few values": np.append(np.arange(98) % 3, [999.0, 999.0]),
+        "constant": np.ones(100),
+        "nothing": np.full(100, np.nan),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_measurements_are_no_sentinels(column):
+    assert np.isnan(find_sentinels(column[1][:, None])).all()

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     Estimator = TypeVar("Estimator", bound=RaDOGAGA)
 
-FORMAT = "radogaga estimator 2"
+FORMAT = "radogaga estimator 3"
 _FILES = {"density", "estimator.json", "arrays.safetensors"}
 _UNITS = ("varying", "row", "exponent", "centre", "spread")
+_COLUMNS = ("middle", "gaps", "sentinels")
 _TENSORS = ("diagonal", "prediction", "variance")
 
 
@@ -69,7 +70,7 @@ def save(estimator: RaDOGAGA, folder: str | Path, notes: dict[str, Any] | None =
         "isometry_": {name: value for name, value in isometry.items() if name not in _TENSORS},
     }
     arrays = {f"units.{name}": getattr(estimator._units, name) for name in _UNITS}
-    arrays |= {"table.middle": estimator._table.middle, "table.gaps": estimator._table.gaps}
+    arrays |= {f"table.{name}": getattr(estimator._table, name) for name in _COLUMNS}
     arrays |= {"typical": estimator._typical}
     arrays |= {f"isometry.{name}": isometry[name].cpu().numpy() for name in _TENSORS}
     arrays |= {name: getattr(estimator, name) for name in ("calibration_scores_", "explained_variance_ratio_")}
@@ -158,6 +159,7 @@ def _table(about: dict[str, Any], arrays: dict[str, Any]) -> Table:
         about["rows"],
         arrays["table.middle"],
         arrays["table.gaps"],
+        arrays["table.sentinels"],
         tuple(words),
         about["plain"],
     )

@@ -150,7 +150,8 @@ def _facts(model: RaDOGAGA) -> list[tuple[str, str]]:
 def _columns(model: RaDOGAGA) -> list[tuple[str, str]]:
     table = model._table
     varying = set(table.owner[model._units.varying].tolist())
-    words, gaps = iter(table.vocabularies), iter(zip(table.middle, table.gaps, strict=True))
+    words = iter(table.vocabularies)
+    measured = iter(zip(table.middle, table.gaps, table.sentinels.T, strict=True))
     lines = []
     for j, (name, kind) in enumerate(zip(model._names, table.kinds, strict=True)):
         if kind == Kind.CATEGORY:
@@ -158,11 +159,18 @@ def _columns(model: RaDOGAGA) -> list[tuple[str, str]]:
             first = ", ".join(value[:20] for value in vocabulary.values[:3])
             held, missing = f"{len(vocabulary.values):,} categories: {first}", vocabulary.missing
         else:
-            middle, missing = next(gaps)
-            held = f"{kind}, median {shown(pd.Series(restore(np.array([middle]), kind)).iat[0])}"
+            middle, missing, sentinels = next(measured)
+            held = f"{kind}, median {_restored(middle, kind)}"
+            standing = " and ".join(_restored(value, kind) for value in sentinels[~np.isnan(sentinels)])
+            if standing:
+                held, missing = f"{held}, some missing ({standing} stands for it)", False
         held += ", some missing" if missing else ""
         lines.append((name, held if j in varying else f"{held}; constant, carries no density"))
     return lines
+
+
+def _restored(value: float, kind: Kind) -> str:
+    return shown(pd.Series(restore(np.array([value]), kind)).iat[0])
 
 
 def _contributions(explanation: Explanation, i: int) -> Lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
-from radogaga.errors import InputError
+from radogaga.errors import InputError, say
 from radogaga.tables.kinds import Kind, kind_of, measure, restore
+from radogaga.tables.sentinels import find_sentinels, without_sentinels
 from radogaga.tables.vocabulary import Vocabulary
 from radogaga.units import Array
 
@@ -52,7 +54,8 @@ class Table:
     Numbers, booleans, dates and durations are floats, a missing one its column's median; columns where some were
     missing get an indicator of that, dates the sine and cosine of the hour of the day and of the day of the week.
     Categories become indicators, two of them one. All by scikit-learn's `SimpleImputer` and `OneHotEncoder`. A value
-    missing where none was before is the median, and costs log(n + 1) nats, n the training rows.
+    missing where none was before is the median, and costs log(n + 1) nats, n the training rows. A number that stands
+    for none, -999 among ages, counts as missing: see `find_sentinels`.
 
     Attributes
     ----------
@@ -66,6 +69,8 @@ class Table:
         Medians of the columns that are measured, all but categories.
     gaps : ndarray of bool
         In which of them values were missing.
+    sentinels : ndarray
+        The least and the greatest value of each that stands for a missing one, NaN where there is none.
     vocabularies : tuple of Vocabulary
         The categories of each other column.
     plain : bool
@@ -93,6 +98,7 @@ class Table:
     rows: int
     middle: Array
     gaps: NDArray[np.bool_]
+    sentinels: Array
     vocabularies: tuple[Vocabulary, ...] = ()
     plain: bool = False
 
@@ -100,8 +106,9 @@ class Table:
     def of_numbers(cls, x: Array) -> Table:
         """Take the columns of an array, finite but for NaN, ``(n, M)``."""
         _refuse_infinite(x, None)
+        x, sentinels = _opened(x, range(x.shape[1]))
         gaps = _gaps(x)
-        return cls(None, (Kind.NUMBER,) * x.shape[1], len(x), _middle(x), gaps, plain=not gaps.any())
+        return cls(None, (Kind.NUMBER,) * x.shape[1], len(x), _middle(x), gaps, sentinels, plain=not gaps.any())
 
     @classmethod
     def fit(cls, frame: pd.DataFrame, *, named: bool = True) -> Table:
@@ -109,9 +116,11 @@ class Table:
         kinds = tuple(kind_of(frame.iloc[:, j]) for j in range(frame.shape[1]))
         names = tuple(name if isinstance(name, str | int) else str(name) for name in frame) if named else None
         x = _measured(frame, kinds)
-        _refuse_infinite(x, [name for name, kind in zip(frame, kinds, strict=True) if kind != Kind.CATEGORY])
+        measured = [name for name, kind in zip(frame, kinds, strict=True) if kind != Kind.CATEGORY]
+        _refuse_infinite(x, measured)
+        x, sentinels = _opened(x, measured)
         words = [Vocabulary.of(frame.iloc[:, j]) for j, kind in enumerate(kinds) if kind == Kind.CATEGORY]
-        return cls(names, kinds, len(frame), _middle(x), _gaps(x), tuple(words))
+        return cls(names, kinds, len(frame), _middle(x), _gaps(x), sentinels, tuple(words))
 
     def encode(self, rows: pd.DataFrame | Array) -> Rows:
         """Return rows as numbers, ``(n, M) -> (n, K)``, with what they cost for being new.
@@ -125,6 +134,7 @@ class Table:
             rows = pd.DataFrame(rows)
         x = rows if isinstance(rows, np.ndarray) else _measured(rows, self.kinds)
         _refuse_infinite(x, [self._name(j) for j in self._measured_columns])
+        x = without_sentinels(x, self.sentinels)
         missing = np.isnan(x)
         if not missing.any() and not self.gaps.any() and not self._moments and not self.vocabularies:
             return Rows(x, np.broadcast_to(0.0, x.shape), rows)
@@ -233,6 +243,21 @@ def _measured(frame: pd.DataFrame, kinds: tuple[Kind, ...]) -> Array:
     for j in measured[~np.asarray(numbers)[measured]]:
         x[:, j] = measure(frame.iloc[:, j], kinds[j])
     return x if len(measured) == len(kinds) else x[:, measured]
+
+
+def _opened(x: Array, names: Sequence[Any]) -> tuple[Array, Array]:
+    """Return training columns with NaN in place of sentinels, and these, with a warning of them."""
+    sentinels = find_sentinels(x)
+    found = np.argwhere(~np.isnan(sentinels.T))
+    if len(found):
+        said = [f"{sentinels[end, j]:.15g} in column {names[j]}" for j, end in found[:5]]
+        more = ", ..." if len(found) > 5 else ""
+        say(
+            f"Taken for missing values, since they come up often and far from all others: {', '.join(said)}{more}. "
+            "Leave such cells empty; if they are measurements, pass the column's logarithm.",
+            above=4,
+        )
+    return without_sentinels(x, sentinels), sentinels
 
 
 def _gaps(x: Array) -> NDArray[np.bool_]:
