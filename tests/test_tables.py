@@ -313,6 +313,13 @@ def test_sentinels_hide_no_anomaly_of_their_column():
     assert scores[:50].min() > scores[50:].max()
 
 
+def test_rows_of_no_weight_have_no_sentinels():
+    x, _ = measured_with(-999.0, 0.05)
+    kept = x[:, 0] > -10
+    weighted, without = small().fit(x, sample_weight=kept.astype(float)), small().fit(x[kept])
+    assert np.array_equal(weighted.score_samples(x[kept]), without.score_samples(x[kept]))
+
+
 def test_dates_have_sentinels_too(tmp_path):
     days = pd.date_range("2024-01-01", periods=200).to_series().reset_index(drop=True)
     days[:5] = pd.Timestamp("9999-12-31")

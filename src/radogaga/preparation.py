@@ -31,14 +31,10 @@ def learn(estimator: BaseEstimator, x: Any, sample_weight: Any) -> tuple[Table, 
     frame = as_frame(x)
     if frame is None or (is_numeric(frame) and not frame.isna().to_numpy().any()):
         numbers = _as_numbers(estimator, x if frame is None else frame, reset=True)
-        table = Table.of_numbers(numbers)
+        table = Table.of_numbers(numbers[_counted(sample_weight, len(numbers))])
         return table, table.encode(numbers).x
     validate_data(estimator, frame, reset=True, skip_check_array=True)
-    rows = frame
-    if sample_weight is not None:
-        # As often as the rows will count, so that shares and medians are those of the copies.
-        rows = frame.iloc[copies(_weights(sample_weight, len(frame)), np.random.RandomState(0))]
-    table = Table.fit(rows, named=hasattr(x, "columns"))
+    table = Table.fit(frame.iloc[_counted(sample_weight, len(frame))], named=hasattr(x, "columns"))
     return table, table.encode(frame).x
 
 
@@ -57,6 +53,13 @@ def encoded(estimator: BaseEstimator, table: Table, x: Any) -> Rows:
         return table.encode(_as_numbers(estimator, x if frame is None else frame, reset=False))
     validate_data(estimator, frame, reset=False, skip_check_array=True)
     return table.encode(frame)
+
+
+def _counted(sample_weight: Any, rows: int) -> NDArray[np.int64] | slice:
+    """Return which rows a table's shares and medians are those of: each as often as it will count."""
+    if sample_weight is None:
+        return slice(None)
+    return copies(_weights(sample_weight, rows), np.random.RandomState(0))
 
 
 def _as_numbers(estimator: BaseEstimator, x: Any, *, reset: bool) -> Array:
