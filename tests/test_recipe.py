@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from radogaga.checkpoints import History
-from radogaga.recipe import Choices, Trained, train
+from radogaga.recipe import Choices, Trained, train, typical_range
 
 
 def rows(n: int) -> Tensor:
@@ -46,3 +46,11 @@ def test_training_that_helps_is_kept():
 def test_few_rows_leave_none_to_compare_by(rows_seen):
     x = rows(rows_seen)
     assert train(x, None, Choices("auto", "auto", 20, 0, "cpu")).density.log_prob(x, across=True).isfinite().all()
+
+
+@pytest.mark.parametrize("n", [5, 60, 400])
+def test_a_column_that_rarely_varies_keeps_its_values(n):
+    x = torch.zeros(n, 2)
+    x[0, 0], x[:, 1] = 1.0, torch.arange(n) % 2
+    least, most = typical_range(x)
+    assert torch.equal(x.clamp(least, most), x)

@@ -34,7 +34,7 @@ _MOST_COMPONENTS, _ROWS_PER_PARAMETER = 5, 10
 _MOST_FOR_EM = _MOST_TO_STOP_BY = 20_000
 _LEARNING_RATE = 3e-4
 _MOST_TO_COMPARE = 500
-_LEAST_FOR_RANGE, _MOST_FOR_RANGE = 50, 5_000
+_LEAST_FOR_RANGE, _MOST_FOR_RANGE, _LEAST_TO_LEAVE_OUT = 50, 5_000, 10
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def typical_range(x: Tensor) -> tuple[Tensor, Tensor]:
     Its range among a tenth of the rows, at least 50 and at most 5,000 of them, and as far again on both sides. Among
     all rows one wild value, 1e6 for unknown say, would be the column's scale and most of the variance besides, and make
     all other rows look alike; and the more rows there are, the wilder the wildest. A range is the median over parts of
-    the rows, of those in which the column varies.
+    the rows, of those in which the column varies; of fewer than 100 rows, that of all but the least and the greatest.
 
     Examples
     --------
@@ -127,12 +127,16 @@ def typical_range(x: Tensor) -> tuple[Tensor, Tensor]:
     True
     """
     rows = min(max(len(x) // 10, _LEAST_FOR_RANGE), _MOST_FOR_RANGE)
-    parts = [part.aminmax(dim=0) for part in x.tensor_split(max(len(x) // rows, 1))]
-    least, most = torch.stack([part.min for part in parts]), torch.stack([part.max for part in parts])
+    if len(x) < 2 * rows:
+        ordered, left_out = x.sort(dim=0).values, int(len(x) >= _LEAST_TO_LEAVE_OUT)
+        least, most = ordered[[left_out]], ordered[[-1 - left_out]]
+    else:
+        parts = [part.aminmax(dim=0) for part in x.tensor_split(len(x) // rows)]
+        least, most = torch.stack([part.min for part in parts]), torch.stack([part.max for part in parts])
     varies = most > least
     low, high = -_median_where(varies, -least), _median_where(varies, most)  # of an even number the inner one
-    # A column that varies nowhere but between parts keeps all its values.
-    low, high = torch.where(low.isnan(), least.amin(0), low), torch.where(high.isnan(), most.amax(0), high)
+    # A column that varies only between parts, or by what was left out, keeps all its values.
+    low, high = torch.where(low.isnan(), x.amin(0), low), torch.where(high.isnan(), x.amax(0), high)
     return low - (high - low), high + (high - low)
 
 
