@@ -17,7 +17,7 @@ from radogaga.estimator import RaDOGAGA
 from radogaga.explanation import Explanation, shown
 from radogaga.scoring import Chosen
 from radogaga.tables import Kind
-from radogaga.tables.kinds import restore
+from radogaga.tables.kinds import restored
 from radogaga.units import Array
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -157,20 +157,15 @@ def _columns(model: RaDOGAGA) -> list[tuple[str, str]]:
         if kind == Kind.CATEGORY:
             vocabulary = next(words)
             first = ", ".join(value[:20] for value in vocabulary.values[:3])
-            held, missing = f"{len(vocabulary.values):,} categories: {first}", vocabulary.missing
+            held, missing, standing = f"{len(vocabulary.values):,} categories: {first}", vocabulary.missing, ""
         else:
             middle, missing, sentinels = next(measured)
-            held = f"{kind}, median {_restored(middle, kind)}"
-            standing = " and ".join(_restored(value, kind) for value in sentinels[~np.isnan(sentinels)])
-            if standing:
-                held, missing = f"{held}, some missing ({standing} stands for it)", False
+            held = f"{kind}, median {shown(restored(middle, kind))}"
+            standing = " and ".join(shown(restored(value, kind)) for value in sentinels[~np.isnan(sentinels)])
         held += ", some missing" if missing else ""
+        held += f" (as {standing})" if standing else ""
         lines.append((name, held if j in varying else f"{held}; constant, carries no density"))
     return lines
-
-
-def _restored(value: float, kind: Kind) -> str:
-    return shown(pd.Series(restore(np.array([value]), kind)).iat[0])
 
 
 def _contributions(explanation: Explanation, i: int) -> Lines:

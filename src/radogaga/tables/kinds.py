@@ -13,8 +13,8 @@ from radogaga.errors import InputError
 from radogaga.units import Array
 
 _MICROSECONDS = 1e6
-# The years 1 to 9999, in seconds from 1970.
-_FIRST, _LAST = -6.2e10, 2.5e11
+# From the first second of year 1 to the last of 9999, in seconds from 1970.
+_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
 _LARGEST_WHOLE = 2.0**53
 
 
@@ -135,6 +135,18 @@ def restore(x: Array, kind: Kind) -> Any:
         whole = np.rint(x)
         return whole.astype(np.int64) if (np.abs(whole) < _LARGEST_WHOLE).all() else whole
     return x
+
+
+def restored(value: float, kind: Kind) -> Any:
+    """Return one float as a value of its kind.
+
+    Examples
+    --------
+    >>> from radogaga.tables.kinds import Kind, restored
+    >>> str(restored(86400.0, Kind.MOMENT))
+    '1970-01-02 00:00:00'
+    """
+    return pd.Series(restore(np.array([value]), kind)).iat[0]
 
 
 def _none_of(column: pd.Series[Any], kinds: str) -> pd.Series[Any]:

@@ -46,22 +46,12 @@ def without_sentinels(x: Array, sentinels: Array) -> Array:
 
 
 def _of_column(values: Array) -> tuple[float, float]:
-    values = values[~np.isnan(values)]
-    if len(values) < _LEAST_INNER:
+    distinct, count = np.unique(values[~np.isnan(values)], return_counts=True)
+    inner = distinct[1:-1]
+    if len(inner) < _LEAST_INNER:
         return np.nan, np.nan
-    least, greatest = values.min(), values.max()
-    inner = values[(values > least) & (values < greatest)]
-    if not len(inner):
-        return np.nan, np.nan
-    low, high = inner.min(), inner.max()
     with np.errstate(over="ignore"):  # a gap of infinity is one, too
-        off = _RANGES_OFF * (high - low)
-        far = low - least > off, greatest - high > off
-    # Most columns are done with here; counting distinct values takes as long as all the rest.
-    if not any(far) or len(np.unique(inner)) < _LEAST_INNER:
-        return np.nan, np.nan
-    below, above = (
-        value if is_far and _LEAST_REPEATS <= np.count_nonzero(values == value) <= _MOST_SHARE * len(values) else np.nan
-        for value, is_far in zip((least, greatest), far, strict=True)
-    )
-    return below, above
+        least_gap = _RANGES_OFF * (inner[-1] - inner[0])
+        far = inner[0] - distinct[0] > least_gap, distinct[-1] - inner[-1] > least_gap
+    often = (count >= _LEAST_REPEATS) & (count <= _MOST_SHARE * count.sum())
+    return distinct[0] if far[0] and often[0] else np.nan, distinct[-1] if far[1] and often[-1] else np.nan

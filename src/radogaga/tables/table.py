@@ -15,7 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
 from radogaga.errors import InputError, say
-from radogaga.tables.kinds import Kind, kind_of, measure, restore
+from radogaga.tables.kinds import Kind, kind_of, measure, restore, restored
 from radogaga.tables.sentinels import find_sentinels, without_sentinels
 from radogaga.tables.vocabulary import Vocabulary
 from radogaga.units import Array
@@ -106,9 +106,10 @@ class Table:
     def of_numbers(cls, x: Array) -> Table:
         """Take the columns of an array, finite but for NaN, ``(n, M)``."""
         _refuse_infinite(x, None)
-        x, sentinels = _opened(x, range(x.shape[1]))
+        kinds = (Kind.NUMBER,) * x.shape[1]
+        x, sentinels = _opened(x, range(x.shape[1]), kinds)
         gaps = _gaps(x)
-        return cls(None, (Kind.NUMBER,) * x.shape[1], len(x), _middle(x), gaps, sentinels, plain=not gaps.any())
+        return cls(None, kinds, len(x), _middle(x), gaps, sentinels, plain=not gaps.any())
 
     @classmethod
     def fit(cls, frame: pd.DataFrame, *, named: bool = True) -> Table:
@@ -118,7 +119,7 @@ class Table:
         x = _measured(frame, kinds)
         measured = [name for name, kind in zip(frame, kinds, strict=True) if kind != Kind.CATEGORY]
         _refuse_infinite(x, measured)
-        x, sentinels = _opened(x, measured)
+        x, sentinels = _opened(x, measured, [kind for kind in kinds if kind != Kind.CATEGORY])
         words = [Vocabulary.of(frame.iloc[:, j]) for j, kind in enumerate(kinds) if kind == Kind.CATEGORY]
         return cls(names, kinds, len(frame), _middle(x), _gaps(x), sentinels, tuple(words))
 
@@ -245,12 +246,12 @@ def _measured(frame: pd.DataFrame, kinds: tuple[Kind, ...]) -> Array:
     return x if len(measured) == len(kinds) else x[:, measured]
 
 
-def _opened(x: Array, names: Sequence[Any]) -> tuple[Array, Array]:
+def _opened(x: Array, names: Sequence[Any], kinds: Sequence[Kind]) -> tuple[Array, Array]:
     """Return training columns with NaN in place of sentinels, and these, with a warning of them."""
     sentinels = find_sentinels(x)
     found = np.argwhere(~np.isnan(sentinels.T))
     if len(found):
-        said = [f"{sentinels[end, j]:.15g} in column {names[j]}" for j, end in found[:5]]
+        said = [f"{restored(sentinels[end, j], kinds[j])} in column {names[j]}" for j, end in found[:5]]
         more = ", ..." if len(found) > 5 else ""
         say(
             f"Taken for missing values, since they come up often and far from all others: {', '.join(said)}{more}. "
