@@ -606,8 +606,39 @@ def test_a_tenth_is_for_testing_and_stays_so(given: bool) -> None:
 @pytest.mark.parametrize("count", range(2, 6))
 def test_few_folders_give_both_halves_some(count: int) -> None:
     for first in range(200):
-        test = chosen_rows([f"folder {first + i}" for i in range(count)], given=True)
+        test = chosen_rows([f"folder {first + i}" for i in range(count)], given=True, tenth=0)
         assert 0 < len(test) < count
+
+
+def test_tenths_have_no_folder_in_common_and_all_between_them() -> None:
+    groups = [f"person {i // 2}" for i in range(2000)]
+    tenths = [chosen_rows(groups, given=True, tenth=tenth) for tenth in range(10)]
+    assert sorted(i for tenth in tenths for i in tenth) == list(range(2000))
+    assert all(120 < len(tenth) < 280 for tenth in tenths)
+
+
+def test_another_tenth_is_other_pictures(tmp_path: Path, out: Path) -> None:
+    source = folder(tmp_path, {f"{i}.png": plain((i, 0, 0)) for i in range(40)})
+    tests = []
+    for tenth in (0, 1):
+        prepare_images(source, out, size=8, tenth=tenth)
+        tests.append(set(manifest(out)["test"]))
+        assert manifest(out)["tenth"] == tenth
+    assert not tests[0] & tests[1]
+
+
+@pytest.mark.parametrize("tenth", [-1, 10])
+def test_a_tenth_is_one_of_ten(tenth: int, tmp_path: Path, out: Path) -> None:
+    with pytest.raises(InputError, match="tenth of 0 to 9"):
+        prepare_images(folder(tmp_path, PEOPLE), out, size=8, tenth=tenth)
+
+
+def test_no_tenth_of_halves_that_are_given_is_told_before_the_work(tmp_path: Path, out: Path) -> None:
+    source = folder(tmp_path, {f"{half}/1.png": plain((1, 2, 3)) for half in ("train", "test")})
+    told: list[int] = []
+    with pytest.raises(InputError, match="no tenth"):
+        prepare_images(source, out, by_folder=True, tenth=3, progress=lambda done, total: told.append(done))
+    assert told == []
 
 
 def test_one_picture_is_for_training(tmp_path: Path, out: Path) -> None:

@@ -26,6 +26,7 @@ def images_prepare(
     split: Annotated[
         str | None, typer.Option(help="by-folder: no folder (a person, say) in both the training and the test half.")
     ] = None,
+    tenth: Annotated[int, typer.Option(min=0, max=9, help="Which tenth of the pictures, or folders, to test on.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Make one memory-mapped array of pictures, cropped and resized, and list what could not be read."""
@@ -39,7 +40,8 @@ def images_prepare(
     console = Console(quiet=quiet)
     pixels = None if crop == "centre" else int(crop)
     with steps_with_progress("pictures", console) as progress:
-        made = prepare_images(source, out, size=size, crop=pixels, by_folder=split == "by-folder", progress=progress)
+        by_folder = split == "by-folder"
+        made = prepare_images(source, out, size=size, crop=pixels, by_folder=by_folder, tenth=tenth, progress=progress)
     shape = " x ".join(map(str, made.shape))
     console.print(f"{made.array}: {shape}, {made.test:,} of them to test on", highlight=False, soft_wrap=True)
     for name, reason in list(made.skipped.items())[:20]:

@@ -17,7 +17,7 @@ from radogaga.errors import InputError
 from radogaga.images.pixels import square, write_rows
 from radogaga.images.reading import FORMAT, read_manifest
 from radogaga.images.sources import open_source
-from radogaga.images.split import own_parts, test_rows, top_folders
+from radogaga.images.split import PARTS, own_parts, test_rows, top_folders
 from radogaga.version import __version__
 
 MAX_WORKERS = 8
@@ -53,6 +53,7 @@ def prepare_images(
     size: int = 64,
     crop: int | None = None,
     by_folder: bool = False,
+    tenth: int = 0,
     workers: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Prepared:
@@ -76,6 +77,8 @@ def prepare_images(
         Let no folder give pictures to both training and testing: each of the folders in which the names first differ
         goes to one of them as a whole. Where all have names such as train, test and val, these say to which; else a
         tenth are for testing, chosen by their names alone. Default: a tenth of the pictures, by their names.
+    tenth : int
+        Which tenth is for testing, 0 to 9: what was tried and chosen on one can be measured on another.
     workers : int, optional
         Threads that decode; default: the number of cores, 8 at most.
     progress : callable
@@ -104,18 +107,18 @@ def prepare_images(
     """
     source, out = Path(source), Path(out)
     described = out.with_suffix(".json")
-    _check(out, described, size, crop)
+    _check(out, described, size, crop, tenth)
     with open_source(source) as pictures, _beside(out) as beside:
         if by_folder:
             # Said before an hour of work rather than after it.
-            top_folders(sorted(pictures.names), source)
+            test_rows(top_folders(sorted(pictures.names), source), given=True, tenth=tenth)
         decode = partial(square, size=size, crop=crop)
         shape = size, size, pictures.channels
         threads = workers or min(cpu_count(), MAX_WORKERS)
         names, skipped = write_rows(beside / "array", shape, pictures, decode, threads, progress)
         _refuse_nothing(names, skipped, source)
         folders = top_folders(names, source) if by_folder else None
-        test = test_rows(folders or ["/".join(parts) for parts in own_parts(names)], given=by_folder)
+        test = test_rows(folders or ["/".join(parts) for parts in own_parts(names)], given=by_folder, tenth=tenth)
         manifest = {
             "format": FORMAT,
             "radogaga": __version__,
@@ -125,6 +128,7 @@ def prepare_images(
             "shape": [len(names), *shape],
             "sha256": _checksum(beside / "array"),
             "split": "by-folder" if by_folder else "by-name",
+            "tenth": tenth,
             "test": test,
             "skipped": skipped,
             "names": names,
@@ -138,7 +142,7 @@ def prepare_images(
     return Prepared(out, described, (len(names), *shape), len(test), skipped)
 
 
-def _check(out: Path, described: Path, size: int, crop: int | None) -> None:
+def _check(out: Path, described: Path, size: int, crop: int | None, tenth: int) -> None:
     if out.suffix != ".npy":
         raise InputError(f"Expected a file *.npy to write to; got {out}. Add the ending.")
     if out.is_dir():
@@ -149,6 +153,8 @@ def _check(out: Path, described: Path, size: int, crop: int | None) -> None:
     for name, pixels in (("size", size), ("crop", crop)):
         if pixels is not None and pixels < 1:
             raise InputError(f"Expected a {name} of at least 1 pixel; got {pixels}. Pass a larger one.")
+    if tenth not in range(PARTS):
+        raise InputError(f"Expected a tenth of 0 to {PARTS - 1}; got {tenth}. Pass another.")
 
 
 def _refuse_nothing(names: Sequence[str], skipped: dict[str, str], source: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from radogaga.errors import InputError
 
-TEST_SHARE = 0.1
+PARTS = 10
 GIVEN_HALVES = re.compile(r"(train|test|t10k|val|dev)", re.IGNORECASE)
 
 
@@ -32,17 +32,22 @@ def top_folders(names: Sequence[str], source: Path) -> list[str]:
     return folders
 
 
-def test_rows(groups: Sequence[str], *, given: bool) -> list[int]:
-    """Choose about a tenth of the groups by their names alone, so that others, added later, do not move them."""
+def test_rows(groups: Sequence[str], *, given: bool, tenth: int) -> list[int]:
+    """Choose about a tenth of the groups by their names alone, so that others, added later, do not move them.
+
+    The ten tenths have no group in common, and all groups between them.
+    """
     distinct = set(groups)
     if given and all(GIVEN_HALVES.match(group) for group in distinct):
+        if tenth:
+            raise InputError(f"Expected no tenth where folders say which pictures to test on; got {tenth}. Drop it.")
         test = {group for group in distinct if not group.lower().startswith("train")}
     else:
-        test = {group for group in distinct if _place(group) < TEST_SHARE}
+        test = {group for group in distinct if int(PARTS * _place(group)) == tenth}
     if len(distinct) > 1:
         # Few groups may all fall on one side.
         ranked = sorted(distinct, key=_place)
-        test = (test or {ranked[0]}) if test != distinct else distinct - {ranked[-1]}
+        test = (test or {ranked[tenth % len(ranked)]}) if test != distinct else distinct - {ranked[-1]}
     return [i for i, group in enumerate(groups) if group in test and len(distinct) > 1]
 
 
