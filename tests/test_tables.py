@@ -313,6 +313,16 @@ def test_sentinels_hide_no_anomaly_of_their_column():
     assert scores[:50].min() > scores[50:].max()
 
 
+def test_refused_unknown_and_not_asked_are_all_missing():
+    ages = np.arange(2000.0) % 80
+    for place, code in enumerate([-999.0, -998.0, -997.0, 9998.0, 9999.0]):
+        ages[place::50] = code
+    found = find_sentinels(np.stack([ages, -ages], 1))
+    expected = {-999.0, -998.0, -997.0, 9998.0, 9999.0}
+    assert {*found[~np.isnan(found[:, 0]), 0]} == expected
+    assert {*-found[~np.isnan(found[:, 1]), 1]} == expected
+
+
 def test_rows_of_no_weight_have_no_sentinels():
     x, _ = measured_with(-999.0, 0.05)
     kept = x[:, 0] > -10
@@ -337,6 +347,7 @@ def test_dates_have_sentinels_too(tmp_path):
         "heavy tails": np.random.default_rng(0).standard_cauchy(1000),
         "one wild value": np.append(np.arange(99.0), 1e9),
         "two groups": np.append(np.zeros(60), 1000 + np.arange(40.0)),
+        "a tail of counts": np.repeat([*np.arange(13.0), 90.0, 120.0, 150.0], [20] * 13 + [2] * 3),
         "few values": np.append(np.arange(98) % 3, [999.0, 999.0]),
         "constant": np.ones(100),
         "nothing": np.full(100, np.nan),

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
+from numpy.typing import NDArray
 
 from radogaga.units import Array
 
 _LEAST_INNER, _LEAST_REPEATS, _MOST_SHARE = 10, 2, 0.5
 _RANGES_OFF = 5.0
+_MOST_ON_A_SIDE = 3
+# How many values to try as codes below and above, the fewest first.
+_TRIED = sorted(product(range(1, _MOST_ON_A_SIDE + 1), repeat=2), key=sum)
 
 
 def find_sentinels(x: Array) -> Array:
-    """Return which least and which greatest value of each column stands for a missing one, ``(n, M) -> (2, M)``.
+    """Return which values of each column stand for a missing one, ``(n, M) -> (6, M)``, NaN where there is none.
 
-    It comes up more than once, but in no more than half of the rows, and is further from all others than five times
-    their range; of these others there are ten or more. NaN where there is none. A wild value that comes up once is a
-    measurement gone wrong, and stays.
+    Up to three below all others and up to three above: -998 for refused and -999 for unknown, say. Each comes up more
+    than once, all on a side in no more than half of the rows; they are further from all others than five times their
+    range, and within one range of each other; of these others there are ten or more. A wild value that comes up once
+    is a measurement gone wrong, and stays.
 
     Examples
     --------
     >>> import numpy as np
     >>> from radogaga.tables.sentinels import find_sentinels
-    >>> ages = np.array([*range(18, 90), -999, -999], dtype=float)
-    >>> find_sentinels(ages[:, None])
-    array([[-999.],
-           [  nan]])
+    >>> ages = np.array([*range(18, 90), -998, -998, -999, -999], dtype=float)
+    >>> find_sentinels(ages[:, None])[:, 0]
+    array([-999., -998.,   nan,   nan,   nan,   nan])
     """
-    return np.array([_of_column(column) for column in x.T]).reshape(-1, 2).T
+    return np.array([_of_column(column) for column in x.T]).reshape(-1, 2 * _MOST_ON_A_SIDE).T
 
 
 def without_sentinels(x: Array, sentinels: Array) -> Array:
@@ -42,16 +48,40 @@ def without_sentinels(x: Array, sentinels: Array) -> Array:
     """
     if np.isnan(sentinels).all():
         return x
-    return np.where((x == sentinels[0]) | (x == sentinels[1]), np.nan, x)
+    missing = np.zeros(x.shape, dtype=np.bool_)
+    for values in sentinels[~np.isnan(sentinels).all(1)]:
+        missing |= x == values
+    return np.where(missing, np.nan, x)
 
 
-def _of_column(values: Array) -> tuple[float, float]:
+def _of_column(values: Array) -> Array:
     distinct, count = np.unique(values[~np.isnan(values)], return_counts=True)
-    inner = distinct[1:-1]
-    if len(inner) < _LEAST_INNER:
-        return np.nan, np.nan
-    with np.errstate(over="ignore"):  # a gap of infinity is one, too
-        least_gap = _RANGES_OFF * (inner[-1] - inner[0])
-        far = inner[0] - distinct[0] > least_gap, distinct[-1] - inner[-1] > least_gap
-    often = (count >= _LEAST_REPEATS) & (count <= _MOST_SHARE * count.sum())
-    return distinct[0] if far[0] and often[0] else np.nan, distinct[-1] if far[1] and often[-1] else np.nan
+    most, low, high = _MOST_SHARE * count.sum(), 0, len(distinct)
+    # Again without those found: beside 9999 and 9998 an age of -999 is not far from the others.
+    while any(found := _codes(distinct[low:high], count[low:high], most)):
+        low, high = low + found[0], high - found[1]
+    sentinels = np.full((2, _MOST_ON_A_SIDE), np.nan)
+    for side, codes in zip(sentinels, (distinct[:low], distinct[high:][::-1]), strict=True):
+        side[: len(codes)] = codes[:_MOST_ON_A_SIDE]
+    return sentinels.ravel()
+
+
+def _codes(distinct: Array, count: NDArray[np.int64], most: float) -> tuple[int, int]:
+    """Return how many of the least and of the greatest values, in order, are codes: the fewest that stand apart."""
+    for below, above in _TRIED:
+        inner = distinct[below : len(distinct) - above]
+        if len(inner) < _LEAST_INNER:
+            break
+        sides = (slice(below), slice(-above, None))
+        often = [count[side].min() >= _LEAST_REPEATS and count[side].sum() <= most for side in sides]
+        found = [often[i] and _apart(distinct[side], inner) for i, side in enumerate(sides)]
+        if any(found):
+            return below * found[0], above * found[1]
+    return 0, 0
+
+
+def _apart(codes: Array, inner: Array) -> bool:
+    """Return whether codes are within one range of each other, and more than five of them from all others."""
+    with np.errstate(over="ignore"):  # a range of infinity is one, too
+        reach, gap = inner[-1] - inner[0], max(inner[0] - codes[-1], codes[0] - inner[-1])
+        return bool(codes[-1] - codes[0] <= reach and gap > _RANGES_OFF * reach)

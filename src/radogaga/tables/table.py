@@ -70,7 +70,7 @@ class Table:
     gaps : ndarray of bool
         In which of them values were missing.
     sentinels : ndarray
-        The least and the greatest value of each that stands for a missing one, NaN where there is none.
+        The values of each that stand for a missing one, NaN for no more, as `find_sentinels` gives them.
     vocabularies : tuple of Vocabulary
         The categories of each other column.
     plain : bool
