@@ -175,7 +175,7 @@ BAD_FILES = {
     "empty.parquet": (b"", "cannot be read"),
     "broken.arrow": (b"ARROW1", "cannot be read"),
     "twice.csv": (b"a,a\n1,2\n3,4\n", "two columns 'a'"),
-    "table.xlsx": (b"", ".csv, .parquet"),
+    "table.xlsx": (b"", ".tsv, .parquet"),
 }
 
 

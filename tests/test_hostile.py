@@ -104,6 +104,14 @@ def test_infinities_are_refused_when_scoring_too():
         model.score_samples(mixed(3).assign(income=[1.0, 2.0, np.inf]))
 
 
+@pytest.mark.parametrize("form", ["{:,.2f}", "{:.1f} %", "$ {:.2f}", "{:.0f}/12/2024"])
+def test_numbers_and_dates_written_as_text_are_told(form):
+    values = [form.format(1000 + 9 * i) for i in range(100)]
+    frame = pd.DataFrame({"a": values, "b": np.random.default_rng(0).normal(size=100)})
+    with pytest.warns(UserWarning, match=r"Column a looks like numbers or dates, .* say"):
+        RaDOGAGA(max_steps=0, random_state=0).fit(frame)
+
+
 def test_columns_that_mix_numbers_and_text_are_said():
     table = mixed(60).assign(age=[*map(str, range(59)), "?"])
     with pytest.warns(UserWarning, match=r"Column age mixes numbers and text, '\?' say"):

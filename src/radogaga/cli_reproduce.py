@@ -162,7 +162,7 @@ def reproduce_isometry(
     rows = isometry_report.with_pca(out, rows)
     write_result(out, "isometry", config.described(), rows)
     isometry_report.write(out, config, rows)
-    wide = Console(quiet=quiet, width=max(console.width, 120))
+    wide = Console(quiet=quiet, width=max(console.width, 140))
     wide.print(isometry_report.terminal_table(rows))
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
 

@@ -18,7 +18,8 @@ from radogaga.errors import InputError, refuse_unusable_device
 if TYPE_CHECKING:
     from radogaga.estimator import RaDOGAGA
 
-_TABLE = "A .csv, .parquet, .arrow or .feather file."
+_TABLE = "A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file."
+_WRITTEN = "A .csv, .parquet, .arrow or .feather file."
 
 
 def fit(
@@ -52,7 +53,8 @@ def fit(
         raise InputError(f"Expected --detail {' or '.join(get_args(Detail))}; got {detail!r}.")
     refuse_unusable_device(device)
     refuse_foreign(out)
-    frame = read(data)
+    with _notes():
+        frame = read(data)
     for name in [*(drop or []), *([id_column] if id_column else [])]:
         if name not in frame.columns:
             raise InputError(f"Expected a column {name!r} in {data}; it has {_listed(frame.columns)}. Check the name.")
@@ -76,7 +78,7 @@ def fit(
 def score(
     model: Annotated[Path, typer.Argument(help="Folder that fit wrote.")],
     data: Annotated[Path, typer.Argument(help=f"The rows to score, of any number. {_TABLE}")],
-    out: Annotated[Path, typer.Option(help=f"Where to write id or row, score, p-value, alarm, reasons. {_TABLE}")],
+    out: Annotated[Path, typer.Option(help=f"Where to write id or row, score, p-value, alarm, reasons. {_WRITTEN}")],
     reasons: Annotated[int, typer.Option(min=0, max=100, help="For how many columns to say why, for alarms.")] = 0,
     id_column: Annotated[
         str | None, typer.Option("--id", help="The column of identifiers; default: as in fit.")
@@ -87,7 +89,7 @@ def score(
     from radogaga.scoring import score_file
 
     estimator, id_column = _load(model, id_column)
-    with _progress("rows scored", quiet) as progress:
+    with _notes(), _progress("rows scored", quiet) as progress:
         done = score_file(estimator, data, out, id_column=id_column, reasons=reasons, progress=progress)
     console = Console(quiet=quiet)
     share = done.alarms / done.rows
@@ -120,10 +122,10 @@ def explain(
     if out is not None and out.suffix.lower() != ".json":
         raise InputError(f"Expected a file to write that ends in .json; got {out}. Rename it.")
     estimator, id_column = _load(model, id_column)
-    if row is not None:
-        chosen = row_of(estimator, data, row, id_column=id_column)
-    else:
-        with _progress("rows scored", quiet) as progress:
+    with _notes(), _progress("rows scored", quiet) as progress:
+        if row is not None:
+            chosen = row_of(estimator, data, row, id_column=id_column)
+        else:
             chosen = lowest(estimator, data, top or 3, id_column=id_column, progress=progress)
     named = hasattr(estimator, "feature_names_in_")
     explanation = estimator.explain(chosen.frame if named else chosen.frame.to_numpy())

@@ -6,17 +6,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, ipc, parquet
 
 from radogaga.errors import InputError
+from radogaga.tables.dialect import Dialect
 
 _MOST_ROWS, _MOST_CELLS = 65_536, 2**22
 _BLOCK = 2**20
-_READABLE = ".csv, .parquet, .arrow or .feather"
+_READABLE, _WRITABLE = ".csv, .csv.gz, .tsv, .parquet, .arrow or .feather", ".csv, .parquet, .arrow or .feather"
 
 
 class Source(NamedTuple):
@@ -38,7 +39,7 @@ class Source(NamedTuple):
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Return a whole file as a data frame; empty cells and NA, NaN, null and the like are missing.
+    """Return a whole file as a data frame; empty cells and NA, NaN, null, ? and the like are missing.
 
     Raises
     ------
@@ -48,8 +49,8 @@ def read(path: Path) -> pd.DataFrame:
     suffix = _suffix(path)
     with _said(path):
         # Read at once, a column's type is one that all of its cells have.
-        if suffix == ".csv":
-            return _frame(csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True)), path)
+        if suffix in _TEXT:
+            return _frame(Dialect.of(path).read(path), path)
         source = _SOURCES[suffix](path, {})
         batches = list(source.batches(source.names))
     if not batches:
@@ -63,7 +64,7 @@ def open_source(path: Path, types: Mapping[str, pa.DataType] | None = None) -> S
     Parameters
     ----------
     path : path
-        A .csv, .parquet, .arrow or .feather file.
+        A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file; of text, `Dialect` tells how it is written.
     types : mapping, optional
         Types of a CSV file's columns; those of others are told by their first rows.
 
@@ -117,7 +118,7 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch]
     """
     make = _SINKS.get(path.suffix.lower())
     if make is None:
-        raise InputError(f"Expected a file to write that ends in {_READABLE}; got {path}. Rename it.")
+        raise InputError(f"Expected a file to write that ends in {_WRITABLE}; got {path}. Rename it.")
     if path.is_dir():
         raise InputError(f"Expected a file to write; {path} is a folder. Pass another.")
     beside = path.with_name(f".{path.name}.part")
@@ -138,8 +139,8 @@ def _suffix(path: Path) -> str:
         raise InputError(f"Expected a table at {path}; there is no such file. Check the path.")
     if path.is_dir():
         raise InputError(f"Expected a table at {path}; it is a folder. Pass one of its files.")
-    suffix = path.suffix.lower()
-    if suffix not in _SOURCES:
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in _SOURCES or (path.name.lower().endswith(".gz") and suffix not in _TEXT):
         raise InputError(f"Expected a table that ends in {_READABLE}; got {path}. Convert it.")
     return suffix
 
@@ -175,14 +176,11 @@ def _frame(table: pa.Table, path: Path) -> pd.DataFrame:
 
 
 def _open_csv(path: Path, types: Mapping[str, pa.DataType]) -> Source:
-    def reader(types: Mapping[str, pa.DataType], names: Sequence[str] = ()) -> Any:
-        convert = csv.ConvertOptions(column_types=dict(types), include_columns=list(names), strings_can_be_null=True)
-        return csv.open_csv(path, csv.ReadOptions(block_size=_BLOCK), convert_options=convert)
-
-    # As text, so that no cell of a column that is not wanted can be of a wrong type.
-    with csv.open_csv(path, csv.ReadOptions(block_size=_BLOCK)) as opened:
+    dialect = Dialect.of(path)
+    # Without types, so that no cell of a column that is not wanted can be of a wrong one.
+    with dialect.open(path, {}) as opened:
         header = opened.schema.names
-    return Source(header, None, lambda names: iter(reader(types, names)))
+    return Source(header, None, lambda names: iter(dialect.open(path, types, names)))
 
 
 def _open_parquet(path: Path, _: Mapping[str, pa.DataType]) -> Source:
@@ -210,5 +208,12 @@ def _open_arrow(path: Path, _: Mapping[str, pa.DataType]) -> Source:
     )
 
 
-_SOURCES = {".csv": _open_csv, ".parquet": _open_parquet, ".arrow": _open_arrow, ".feather": _open_arrow}
+_TEXT = {".csv", ".tsv"}
+_SOURCES = {
+    ".csv": _open_csv,
+    ".tsv": _open_csv,
+    ".parquet": _open_parquet,
+    ".arrow": _open_arrow,
+    ".feather": _open_arrow,
+}
 _SINKS = {".csv": csv.CSVWriter, ".parquet": parquet.ParquetWriter, ".arrow": ipc.new_file, ".feather": ipc.new_file}

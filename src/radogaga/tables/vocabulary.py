@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from radogaga.errors import InputError, say
 
 _MOST_KNOWN, _MOST_FREQUENT, _LEAST_SHARE = 10_000, 30, 0.01
+# 1,234 and 12 % and 31/12/2024, but no plain numbers: as text those are codes.
+_MEASURED = r"[-+]?[$€£]?\s*\d[\d.,:/'\s-]*[%$€£]?"
+_FEW = 10
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,16 @@ def _word(value: Any) -> str:
 
 
 def _warn_of(column: pd.Series[Any], known: pd.Series[int], once: int) -> None:
-    numbers = pd.to_numeric(pd.Series(known.index, dtype=object), errors="coerce").notna()
-    if len(known) > 2 and len(known) / 2 <= numbers.sum() < len(known):
+    words = pd.Series(known.index, dtype=object)
+    numbers = pd.to_numeric(words, errors="coerce").notna()
+    measured = words.str.fullmatch(_MEASURED).astype(bool) & ~numbers
+    if len(known) >= _FEW and measured.sum() >= len(known) / 2 and (measured | numbers).all():
+        say(
+            f"Column {column.name} looks like numbers or dates, {words[measured].iloc[0][:40]!r} say, but is taken as "
+            "categories. Write numbers as 1234.5 and dates as 2024-12-31 if it is one of these.",
+            above=6,
+        )
+    elif len(known) > 2 and len(known) / 2 <= numbers.sum() < len(known):
         other = known.index[~numbers.to_numpy()][0]
         say(
             f"Column {column.name} mixes numbers and text, {str(other)[:40]!r} say, and is taken as categories. "
