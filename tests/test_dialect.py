@@ -83,6 +83,21 @@ def test_a_single_column_with_commas_is_not_two(tmp_path):
     assert read(path)["b"].tolist() == [2.5, 3.5]
 
 
+def test_thousands_are_not_taken_for_decimals(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("a\tb\n1,234\t1\n999\t2\n")
+    assert Dialect.of(path).decimal == "."
+    assert read(path)["a"].tolist() == ["1,234", "999"]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_sample_that_ends_within_a_long_cell_tells_as_much(pack, tmp_path):
+    path = tmp_path / ("table.csv" if pack is bytes else "table.csv.gz")
+    frame = pd.DataFrame({"a": [1.5, 2.5] * 20, "words": ["one, two\nthree; four\n" * 3000] * 40})
+    path.write_bytes(pack(frame.to_csv(sep=";", decimal=",", index=False).encode()))
+    assert Dialect.of(path) == Dialect(";", ",", "utf-8")
+
+
 def test_no_other_compressed_files_are_tables(tmp_path):
     path = tmp_path / "table.parquet.gz"
     path.write_bytes(b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -19,7 +20,8 @@ _BLOCK = 2**20
 _LINES = 200
 _SEPARATORS = ",;\t|"
 _BYTE_ORDERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_WITH_COMMA, _WITH_POINT = re.compile(r"\s*[-+]?\d+,\d+\s*"), re.compile(r"\s*[-+]?\d+\.\d+\s*")
+# 1,5 but not 1,500, which may be a thousand and a half.
+_WITH_COMMA, _WITH_POINT = re.compile(r"\s*[-+]?\d+,(?!\d{3}\s*$)\d+\s*"), re.compile(r"\s*[-+]?\d+\.\d+\s*")
 # What many public tables have for missing values, beside Arrow's own NA, NaN, null, #N/A, ...
 _MISSING = "?"
 
@@ -52,10 +54,7 @@ class Dialect(NamedTuple):
             start = file.read(_BLOCK)
         encoding = _encoding(start, path)
         text = codecs.getincrementaldecoder(encoding)("replace").decode(start)
-        lines = text.splitlines(keepends=True)
-        # The last line may go on after the megabyte.
-        lines = lines[: len(lines) - (len(start) == _BLOCK)]
-        tables = {separator: _cells(lines, separator) for separator in _SEPARATORS}
+        tables = {separator: _cells(text, separator, whole=len(start) < _BLOCK) for separator in _SEPARATORS}
         widths = {separator: {len(row) for row in rows} for separator, rows in tables.items()}
         # The one by which all lines have as many cells, and the most; where there is none, a comma.
         separator = max(_SEPARATORS, key=lambda one: max(widths[one]) if len(widths[one]) == 1 else 1)
@@ -103,10 +102,11 @@ def _encoding(start: bytes, path: Path) -> str:
     return "utf-8"
 
 
-def _cells(lines: Sequence[str], separator: str) -> list[list[str]]:
-    """Return the cells of the first lines but for empty ones."""
-    rows = csv.reader(lines, delimiter=separator)
+def _cells(text: str, separator: str, *, whole: bool) -> list[list[str]]:
+    """Return the cells of the first lines but for empty ones; a text that is not whole may end within its last line."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        return [row for row in islice(rows, _LINES) if row] or [[]]
+        cells = [row for row in islice(rows, _LINES) if row]
     except csv.Error:
         return [[]]
+    return (cells if whole else cells[:-1]) or [[]]
