@@ -98,6 +98,19 @@ def test_a_sample_that_ends_within_a_long_cell_tells_as_much(pack, tmp_path):
     assert Dialect.of(path) == Dialect(";", ",", "utf-8")
 
 
+def test_a_first_line_of_numbers_is_told(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("1.5,2\n2.5,3\n")
+    with pytest.warns(UserWarning, match=r"first line of table.csv .* holds numbers, 1.5 say"):
+        read(path)
+
+
+def test_columns_may_have_numbers_as_names(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("0,1\n2.5,3\n")
+    assert list(read(path)) == ["0", "1"]
+
+
 def test_no_other_compressed_files_are_tables(tmp_path):
     path = tmp_path / "table.parquet.gz"
     path.write_bytes(b"")

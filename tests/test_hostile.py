@@ -112,6 +112,13 @@ def test_numbers_and_dates_written_as_text_are_told(form):
         RaDOGAGA(max_steps=0, random_state=0).fit(frame)
 
 
+def test_row_numbers_are_told():
+    table = mixed(60)
+    table.insert(0, "", range(5, 65))
+    with pytest.warns(UserWarning, match="Column '' counts up by one from row to row"):
+        RaDOGAGA(max_steps=0, random_state=0).fit(table)
+
+
 def test_columns_that_mix_numbers_and_text_are_said():
     table = mixed(60).assign(age=[*map(str, range(59)), "?"])
     with pytest.warns(UserWarning, match=r"Column age mixes numbers and text, '\?' say"):

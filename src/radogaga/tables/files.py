@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, ipc, parquet
 
-from radogaga.errors import InputError
+from radogaga.errors import InputError, say
 from radogaga.tables.dialect import Dialect
 
 _MOST_ROWS, _MOST_CELLS = 65_536, 2**22
@@ -50,7 +50,9 @@ def read(path: Path) -> pd.DataFrame:
     with _said(path):
         # Read at once, a column's type is one that all of its cells have.
         if suffix in _TEXT:
-            return _frame(Dialect.of(path).read(path), path)
+            table = Dialect.of(path).read(path)
+            _warn_of_header(table.column_names, path)
+            return _frame(table, path)
         source = _SOURCES[suffix](path, {})
         batches = list(source.batches(source.names))
     if not batches:
@@ -143,6 +145,15 @@ def _suffix(path: Path) -> str:
     if suffix not in _SOURCES or (path.name.lower().endswith(".gz") and suffix not in _TEXT):
         raise InputError(f"Expected a table that ends in {_READABLE}; got {path}. Convert it.")
     return suffix
+
+
+def _warn_of_header(names: Sequence[str], path: Path) -> None:
+    if any("." in name for name in names) and pd.to_numeric(pd.Series(names), errors="coerce").notna().all():
+        say(
+            f"The first line of {path.name} is taken for the columns' names, but holds numbers, {names[0]} say. Put "
+            "names above it if it is a row.",
+            above=2,
+        )
 
 
 def _refuse_repeated(names: Sequence[str], path: Path) -> None:

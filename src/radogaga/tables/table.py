@@ -21,6 +21,7 @@ from radogaga.tables.vocabulary import Vocabulary
 from radogaga.units import Array
 
 _DAY = 86_400.0
+_LEAST_TO_COUNT = 10
 _NUMBERS = {Kind.NUMBER, Kind.WHOLE, Kind.TRUTH}
 
 
@@ -119,6 +120,7 @@ class Table:
         x = _measured(frame, kinds)
         measured = [name for name, kind in zip(frame, kinds, strict=True) if kind != Kind.CATEGORY]
         _refuse_infinite(x, measured)
+        _warn_of_row_numbers(x, measured)
         x, sentinels = _opened(x, measured, [kind for kind in kinds if kind != Kind.CATEGORY])
         words = [Vocabulary.of(frame.iloc[:, j]) for j, kind in enumerate(kinds) if kind == Kind.CATEGORY]
         return cls(names, kinds, len(frame), _middle(x), _gaps(x), sentinels, tuple(words))
@@ -259,6 +261,18 @@ def _opened(x: Array, names: Sequence[Any], kinds: Sequence[Kind]) -> tuple[Arra
             above=4,
         )
     return without_sentinels(x, sentinels), sentinels
+
+
+def _warn_of_row_numbers(x: Array, names: Sequence[Any]) -> None:
+    if len(x) < _LEAST_TO_COUNT:
+        return
+    counting = np.flatnonzero((np.diff(x, axis=0) == 1).all(0))
+    if len(counting):
+        say(
+            f"Column {str(names[counting[0]])!r} counts up by one from row to row, as row numbers do, which say "
+            "nothing of what is normal. Drop it, or pass it as --id.",
+            above=4,
+        )
 
 
 def _gaps(x: Array) -> NDArray[np.bool_]:
