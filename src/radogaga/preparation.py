@@ -31,7 +31,8 @@ def learn(estimator: BaseEstimator, x: Any, sample_weight: Any) -> tuple[Table, 
     frame = as_frame(x)
     if frame is None or (is_numeric(frame) and not frame.isna().to_numpy().any()):
         numbers = _as_numbers(estimator, x if frame is None else frame, reset=True)
-        table = Table.of_numbers(numbers[_counted(sample_weight, len(numbers))])
+        names = None if frame is None else list(frame)
+        table = Table.of_numbers(numbers[_counted(sample_weight, len(numbers))], names)
         return table, table.encode(numbers).x
     validate_data(estimator, frame, reset=True, skip_check_array=True)
     table = Table.fit(frame.iloc[_counted(sample_weight, len(frame))], named=hasattr(x, "columns"))

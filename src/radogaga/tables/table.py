@@ -104,11 +104,13 @@ class Table:
     plain: bool = False
 
     @classmethod
-    def of_numbers(cls, x: Array) -> Table:
-        """Take the columns of an array, finite but for NaN, ``(n, M)``."""
+    def of_numbers(cls, x: Array, names: Sequence[Any] | None = None) -> Table:
+        """Take the columns of an array, finite but for NaN, ``(n, M)``; the names are for warnings."""
         _refuse_infinite(x, None)
         kinds = (Kind.NUMBER,) * x.shape[1]
-        x, sentinels = _opened(x, range(x.shape[1]), kinds)
+        if names is not None:
+            _warn_of_row_numbers(x, names)
+        x, sentinels = _opened(x, range(x.shape[1]) if names is None else names, kinds)
         gaps = _gaps(x)
         return cls(None, kinds, len(x), _middle(x), gaps, sentinels, plain=not gaps.any())
 
@@ -266,8 +268,9 @@ def _opened(x: Array, names: Sequence[Any], kinds: Sequence[Kind]) -> tuple[Arra
 def _warn_of_row_numbers(x: Array, names: Sequence[Any]) -> None:
     if len(x) < _LEAST_TO_COUNT:
         return
-    counting = np.flatnonzero((np.diff(x, axis=0) == 1).all(0))
-    if len(counting):
+    maybe = np.flatnonzero((np.diff(x[:_LEAST_TO_COUNT], axis=0) == 1).all(0)).tolist()
+    counting = [j for j in maybe if (np.diff(x[:, j]) == 1).all()]
+    if counting:
         say(
             f"Column {str(names[counting[0]])!r} counts up by one from row to row, as row numbers do, which say "
             "nothing of what is normal. Drop it, or pass it as --id.",
