@@ -222,7 +222,9 @@ def test_paths_that_cannot_be_are_refused(program, tmp_path, model, new):
     assert refused(program(*fit, "--out", tmp_path / "train.csv" / "m"), "write")
     assert refused(program(*fit, "--out", tmp_path / "m", "--drop", "nothing"), "'nothing'", "age, income")
     assert refused(program(*fit, "--out", tmp_path / "m", "--alarm-rate", 2), "--alarm-rate")
-    assert refused(program(*fit, "--out", tmp_path / "m", "--detail", "crude"), "--detail coarse or fine", "'crude'")
+    assert refused(
+        program(*fit, "--out", tmp_path / "m", "--detail", "crude"), "--detail coarse, fine or both", "'crude'"
+    )
     assert refused(program(*fit, "--out", tmp_path / "m", "--device", "abacus"), "abacus")
     score = ("score", model, new)
     assert refused(program(*score, "--out", tmp_path / "scores.txt"), "scores.txt")

@@ -22,7 +22,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from radogaga import InputError, RaDOGAGA
 
 STEPS = 20
-each_detail = pytest.mark.parametrize("detail", ["coarse", "fine"])
+each_detail = pytest.mark.parametrize("detail", ["coarse", "fine", "both"])
 
 
 def curved(n: int, seed: int = 0) -> np.ndarray:
@@ -43,7 +43,9 @@ def fitted() -> RaDOGAGA:
 
 
 @pytest.mark.filterwarnings("ignore:.*rows are too few:UserWarning", "ignore:Only .* rows differ:UserWarning")
-@parametrize_with_checks([RaDOGAGA(max_steps=3), RaDOGAGA(max_steps=3, detail="fine")])
+@parametrize_with_checks(
+    [RaDOGAGA(max_steps=3), RaDOGAGA(max_steps=3, detail="fine"), RaDOGAGA(max_steps=3, detail="both")]
+)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
@@ -76,7 +78,7 @@ def test_typical_rows_score_higher(fitted):
     assert fitted.score(x) == pytest.approx(fitted.score_samples(x).mean())
 
 
-@pytest.mark.parametrize("detail", ["coarse", "fine"])
+@pytest.mark.parametrize("detail", ["coarse", "fine", "both"])
 @pytest.mark.parametrize(("rows", "wild"), [(60, 1), (150, 3), (3000, 3)])
 def test_a_few_wild_values_among_the_training_rows_hide_no_anomaly(rows, wild, detail):
     random = np.random.default_rng(0)
@@ -204,6 +206,17 @@ def test_fine_detail_makes_new_rows_of_a_thin_sheet_likelier():
     x = np.concatenate([z, z @ random.normal(size=(2, 4))], 1) + noise
     coarse, fine = (small(detail=detail).fit(x[:300]).score(x[300:]) for detail in ("coarse", "fine"))
     assert fine > coarse + 1
+
+
+def test_both_details_rank_unusual_rows_as_the_coarse_one_and_make_usual_ones_likelier():
+    x = curved(900)
+    coarse, both = (small(max_steps=0, detail=detail).fit(x[:600]) for detail in ("coarse", "both"))
+    assert both.score(x[600:]) > coarse.score(x[600:]) + 0.1
+    unusual = x[600:] + 0.5 * np.random.RandomState(1).normal(size=x[600:].shape)
+    score = coarse.score_samples(unusual)
+    low = score < np.quantile(coarse.score_samples(x[600:]), 0.02)
+    assert low.sum() > 20
+    assert (score[low].argsort() == both.score_samples(unusual)[low].argsort()).all()
 
 
 # -- scikit-learn ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from radogaga.density import Density
 from radogaga.distortion import Autodiff, CrossEntropy, Distortion, SquaredError
 from radogaga.errors import InputError
 from radogaga.estimator import RaDOGAGA
+from radogaga.guard import Guard
 from radogaga.isometry import Isometry, measure_isometry
 from radogaga.networks import Autoencoder, Dense, Residual, start_as_pca
 from radogaga.noise import Gaussian, Noise, Uniform
@@ -39,6 +40,7 @@ __all__ = [
     "EstimatedMixture",
     "Factorized",
     "Gaussian",
+    "Guard",
     "History",
     "Identity",
     "InputError",

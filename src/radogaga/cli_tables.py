@@ -33,7 +33,7 @@ def fit(
         float | None, typer.Option(help="The highest share of false alarms, 0.001 say; default: near 0.01.")
     ] = None,
     detail: Annotated[
-        str, typer.Option(help="What the density is best at: coarse ranks anomalies, fine is the likelier density.")
+        str, typer.Option(help="What the density is best at: coarse ranks anomalies, fine is likelier, both is either.")
     ] = "coarse",
     seed: Annotated[int, typer.Option(min=0, help="Draws all that is random.")] = 0,
     max_steps: Annotated[int, typer.Option(min=0, help="Most training steps.")] = 500,
@@ -50,7 +50,9 @@ def fit(
     if alarm_rate is not None and not 0 < alarm_rate <= 0.5:
         raise InputError(f"Expected an --alarm-rate above 0 and at most 0.5; got {alarm_rate}. Try 0.01.")
     if detail not in get_args(Detail):
-        raise InputError(f"Expected --detail {' or '.join(get_args(Detail))}; got {detail!r}.")
+        raise InputError(
+            f"Expected --detail {', '.join(get_args(Detail)[:-1])} or {get_args(Detail)[-1]}; got {detail!r}."
+        )
     refuse_unusable_device(device)
     refuse_foreign(out)
     with _notes():

@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from radogaga.errors import InputError, as_rows
+from radogaga.guard import Guard
 from radogaga.objective import RateDistortion
+from radogaga.priors import Blend
 from radogaga.priors.gaussians import robust_cholesky
 from radogaga.residuals import NormalResidual, Residuals
 from radogaga.storage import save
@@ -39,6 +41,8 @@ class Density(nn.Module):
         Number of features, M.
     residuals : NormalResidual or StudentResidual, optional
         The law of the residual, for M - N directions; by default normal.
+    guard : Guard, optional
+        Makes of prior (a `Blend`) and residual, across the manifold too, one law with a coarser one.
 
     Examples
     --------
@@ -54,7 +58,9 @@ class Density(nn.Module):
     (torch.Size([500]), torch.Size([500]))
     """
 
-    def __init__(self, model: RateDistortion, features: int, residuals: Residuals | None = None) -> None:
+    def __init__(
+        self, model: RateDistortion, features: int, residuals: Residuals | None = None, guard: Guard | None = None
+    ) -> None:
         super().__init__()
         if model.with_residual:
             raise InputError(
@@ -64,6 +70,7 @@ class Density(nn.Module):
         self.model = model
         self.features = features
         self.residuals = NormalResidual(features - model.autoencoder.latents) if residuals is None else residuals
+        self.guard = guard
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
@@ -89,10 +96,29 @@ class Density(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, *, across: bool = False) -> Tensor:
         """Return n raw rows, ``(n, M)``, on the manifold or with the residual's noise across it."""
-        z = self.model.prior.sample(n)
+        if across and self.guard is not None:
+            return self._sample_guarded(n, self.guard)
+        return self._sample(n, self.model.prior, self.residuals if across else None)
+
+    def _sample_guarded(self, n: int, guard: Guard) -> Tensor:
+        """Draw half of the rows from the coarse law, the others from the fine one until the guard lets them in."""
+        prior = self.model.prior
+        assert isinstance(prior, Blend)
+        count = n if guard.shut else int(torch.rand(n).lt(0.5).sum())
+        parts = [self._sample(count, prior.members[0], guard.residuals)]
+        while count < n:
+            drawn = self._sample(n, prior, self.residuals)
+            let_in = guard.let_in(self.coarse_log_prob(drawn)).exp()
+            kept = drawn[torch.rand_like(let_in) < let_in][: n - count]
+            parts, count = [*parts, kept], count + len(kept)
+        x = torch.cat(parts)
+        return x[torch.randperm(n, device=x.device)]
+
+    def _sample(self, n: int, prior: nn.Module, residuals: Residuals | None) -> Tensor:
+        z: Tensor = prior.sample(n)  # type: ignore[operator]
         s = self.model.autoencoder.decode_scaled(z)
-        if across:
-            noise = self.residuals.sample(s)
+        if residuals is not None:
+            noise = residuals.sample(s)
             # Along the manifold the latents have spread already: noise only in the directions across it.
             tangent = torch.linalg.qr(jacobian(self.model.autoencoder.decode_scaled, z)[1].permute(1, 2, 0)).Q
             s = s + noise - (tangent @ (tangent.mT @ noise[..., None]))[..., 0]
@@ -106,13 +132,32 @@ class Density(nn.Module):
         autoencoder = self.model.autoencoder
         s = autoencoder.scaling(x)
         z = autoencoder.encode_scaled(s)
-        log_density = self.model.prior.log_prob(z) + self._log_volume(z, volume)
+        log_volume = self._log_volume(z, volume)
         if across:
-            log_density = log_density + self.residuals.log_prob(s - autoencoder.decode_scaled(z))
-            return log_density + autoencoder.scaling.log_volume(x)
+            residual = s - autoencoder.decode_scaled(z)
+            return self._log_joint(z, residual) + log_volume + autoencoder.scaling.log_volume(x)
+        log_density = self.model.prior.log_prob(z) + log_volume
         if autoencoder.scaling.uniform:
             log_density = log_density - z.shape[1] * autoencoder.scaling.factor[0].log()
         return log_density
+
+    def _log_joint(self, z: Tensor, residual: Tensor) -> Tensor:
+        """Return the log density of latents and residual, ``(B, N), (B, M) -> (B,)``."""
+        prior = self.model.prior
+        if self.guard is None:
+            return prior.log_prob(z) + self.residuals.log_prob(residual)
+        assert isinstance(prior, Blend)
+        return self.guard.log_prob(prior, self.residuals, z, residual)
+
+    @torch.no_grad()
+    def coarse_log_prob(self, x: Tensor) -> Tensor:
+        """Return the log density of raw rows' latents and residual under the coarse law, ``(n, M) -> (n,)``."""
+        autoencoder, prior = self.model.autoencoder, self.model.prior
+        assert self.guard is not None
+        assert isinstance(prior, Blend)
+        s = autoencoder.scaling(x)
+        z = autoencoder.encode_scaled(s)
+        return self.guard.coarse(prior, z, s - autoencoder.decode_scaled(z))
 
     def _log_volume(self, z: Tensor, volume: Volume) -> Tensor:
         if volume == "constant":

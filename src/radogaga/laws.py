@@ -9,19 +9,22 @@ import torch
 from torch import Tensor
 
 from radogaga.density import Density
+from radogaga.guard import Guard
 from radogaga.networks import Autoencoder
 from radogaga.objective import RateDistortion
 from radogaga.priors import Blend, Kernel, Mixture, Prior
+from radogaga.priors.blend import unseen_log_prob
 from radogaga.residuals import NormalResidual, PrincipalResidual
 from radogaga.spectrum import leading_axes
 from radogaga.training import encode
 
-Detail = Literal["coarse", "fine"]
+Detail = Literal["coarse", "fine", "both"]
 
 _MOST_CENTRES = 800
 _COMPONENTS, _ROWS_PER_COMPONENT = (1, 2, 3, 5), 10
 _MOST_FOR_EM = _MOST_FOR_RESIDUAL = 20_000
 _FOLDS = 5
+_MOST_FOR_GUARD, _LEAST_FOR_GUARD, _MOST_NUMBERS = 2000, 100, 2**24
 
 
 @torch.no_grad()
@@ -38,10 +41,11 @@ def as_density(
         Training rows in a random order, ``(n, M)``.
     held_out : Tensor, optional
         Rows that the model has not seen.
-    detail : "coarse" or "fine"
+    detail : "coarse", "fine" or "both"
         Coarse: a kernel density of the latents, and one variance for all of the residual, no less than the kernel's. A
         unit of latent space is a unit of data space: off the manifold nothing is known finer than along it. Fine: the
         kernel density is blended with Gaussian mixtures, and the residual has fine and coarse scales in each direction.
+        Both: one density of the two, see `radogaga.guard.Guard`.
     linear : bool
         Whether the model is PCA as yet.
     seed : int
@@ -51,20 +55,38 @@ def as_density(
     z = latents_of(model, x if held_out is None else torch.cat([x, held_out]))
     kernel = Kernel.fit_latents(z, most_centres=_MOST_CENTRES, seed=seed)
     coarsest, directions = float(kernel.bandwidth) ** 2, features - autoencoder.latents
-    if detail == "fine":
-        model.prior = _blended(z, kernel, seed)
-        law = PrincipalResidual(features, directions).to(x.device)
-        law.fit(_unseen_residual(autoencoder, x, held_out, linear), coarsest=coarsest)
-        return _finished(Density(model, features, law))
     model.prior = kernel
     normal = NormalResidual(directions).to(x.device)
-    density = Density(model, features, normal)
-    if held_out is None:
-        normal.fit(_crossed_residual(autoencoder.scaling(x), autoencoder.latents))
-    else:
-        density.calibrate(held_out)
+    normal.fit(
+        _crossed_residual(autoencoder.scaling(x), autoencoder.latents)
+        if held_out is None
+        else _residual(autoencoder, held_out)
+    )
     normal.variance.clamp_(min=coarsest)
-    return _finished(density)
+    if detail == "coarse":
+        return _finished(Density(model, features, normal))
+    model.prior = _blended(z, kernel, seed)
+    law = PrincipalResidual(features, directions).to(x.device)
+    unseen = _unseen_residual(autoencoder, x, held_out, linear)
+    law.fit(unseen, coarsest=coarsest)
+    if detail == "fine":
+        return _finished(Density(model, features, law))
+    density = _finished(Density(model, features, law, Guard(normal).to(x.device)))
+    _set_guard(density, z, unseen, seed)
+    return density
+
+
+def _set_guard(density: Density, z: Tensor, unseen_residual: Tensor, seed: int) -> None:
+    """Set up a density's guard by training rows' latents, each under the kernel density of others, and residuals."""
+    guard = density.guard
+    assert guard is not None
+    some = min(len(z), len(unseen_residual), _MOST_FOR_GUARD)
+    fits = [partial(Kernel.fit_latents, most_centres=_MOST_CENTRES, seed=seed)]
+    log_prior = unseen_log_prob(z[:some].double(), fits)[:, 0]
+    rows = min(_MOST_FOR_GUARD, max(_MOST_NUMBERS // (density.features * z.shape[1]), _LEAST_FOR_GUARD))
+    fine = Density(density.model, density.features, density.residuals)
+    drawn = density.coarse_log_prob(fine.sample(rows, across=True))
+    guard.fit(log_prior + guard.residuals.log_prob(unseen_residual[:some].double()), drawn)
 
 
 def latents_of(model: RateDistortion, x: Tensor) -> Tensor:
@@ -78,12 +100,12 @@ def _finished(density: Density) -> Density:
     return density.double().eval().requires_grad_(False)
 
 
-def _blended(z: Tensor, kernel: Kernel, seed: int) -> Prior:
+def _blended(z: Tensor, kernel: Kernel, seed: int) -> Blend:
     """Return a blend of a kernel density and mixtures, as far as there are rows for these."""
     distinct = len(z.unique(dim=0))
     components = [k for k in _COMPONENTS if distinct >= _ROWS_PER_COMPONENT * k]
     if not components:
-        return kernel
+        return Blend([kernel]).to(z)
     fits = [partial(Kernel.fit_latents, most_centres=_MOST_CENTRES, seed=seed)]
     return Blend.fit_latents(z, [*fits, *(partial(_mixture, components=k, seed=seed) for k in components)], seed=seed)
 

@@ -53,7 +53,7 @@ class Choices:
         Draws all that is random.
     device : str
         Where to train.
-    detail : "coarse" or "fine"
+    detail : "coarse", "fine" or "both"
         Which laws the density has in the end: see `radogaga.laws.as_density`.
     progress : callable, optional
         Called with the number of steps done since its last call.

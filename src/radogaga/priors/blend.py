@@ -77,12 +77,16 @@ class Blend(Prior):
         order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed)).to(z.device)
         some = distinct[order[:most_to_try]]
         if len(fits) > 1:
-            blend.log_weights.copy_(_likeliest(_unseen(some, fits)))
+            blend.log_weights.copy_(_likeliest(unseen_log_prob(some, fits)))
         return blend
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
-        return (torch.stack([prior.log_prob(z) for prior in self.members], 1) + self.log_weights).logsumexp(1)  # type: ignore[operator]
+        return (self.members_log_prob(z) + self.log_weights).logsumexp(1)
+
+    def members_log_prob(self, z: Tensor) -> Tensor:
+        """Return log P_k(z) in nats, ``(B, N) -> (B, K)``."""
+        return torch.stack([prior.log_prob(z) for prior in self.members], 1)  # type: ignore[operator]
 
     def sample(self, n: int) -> Tensor:
         """Return n latents that follow the density, ``(n, N)``."""
@@ -92,7 +96,7 @@ class Blend(Prior):
         return drawn[torch.randperm(n, device=drawn.device)]
 
 
-def _unseen(z: Tensor, fits: Sequence[Callable[[Tensor], Prior]]) -> Tensor:
+def unseen_log_prob(z: Tensor, fits: Sequence[Callable[[Tensor], Prior]]) -> Tensor:
     """Return each prior's log density of each latent, fitted to other folds than the latent's, ``(n, K)``."""
     fold = torch.arange(len(z), device=z.device) % _FOLDS
     log_prob = z.new_empty(len(z), len(fits))
