@@ -54,7 +54,7 @@ class Guard(nn.Module):
 
     @torch.no_grad()
     def fit(self, unseen: Tensor, drawn: Tensor) -> None:
-        """Set t and Z by coarse log densities: of rows that the coarse law has not seen, and of rows that the fine drew.
+        """Set t and Z by coarse log densities, of rows that the coarse law has not seen and of rows that the fine drew.
 
         Where the coarse law finds next to none of those usual, the two do not fit together, and the fine one stays out.
         """
