@@ -73,7 +73,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         Gaussian mixtures beside the kernel density and several scales in each direction of the residual; but mean
         AUROC there is .019 lower and AUPRC .032, as a direction in which almost nothing happens says little about
         anomalies. It takes about twice as long to fit. "both" is one density of the two, see `radogaga.Guard`: fine
-        where rows are usual, coarse for the fifth that is least so.
+        where rows are usual, coarse for the three tenths that are least so.
     device : str
         Where to train and score, "cpu" or "cuda".
     n_jobs : int or None

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from radogaga.priors.prior import Prior
 
-_FOLDS, _ROUNDS = 5, 200
+_FOLDS, _ROUNDS, _LEAST_WEIGHT = 5, 200, 0.01
 
 
 class Blend(Prior):
@@ -66,18 +66,21 @@ class Blend(Prior):
         z : Tensor
             Latents. The weights count repeated ones once: a copy among others is not unseen.
         fits : sequence of callable
-            Latents to a prior that is fitted to them.
+            Latents to a prior that is fitted to them. The first is kept, others with a weight above a hundredth.
         most_to_try : int
             So many of the latents, a random choice, decide the weights.
         seed : int
             Draws them.
         """
-        blend = cls([fit(z) for fit in fits]).to(z)
         distinct = z.unique(dim=0)
         order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed)).to(z.device)
-        some = distinct[order[:most_to_try]]
+        log_weights = z.new_zeros(1)
         if len(fits) > 1:
-            blend.log_weights.copy_(_likeliest(unseen_log_prob(some, fits)))
+            log_weights = _likeliest(unseen_log_prob(distinct[order[:most_to_try]], fits))
+        # The first stays whatever its weight, the widest as a rule; others that hardly count would only take time.
+        kept = [k for k in range(len(fits)) if k == 0 or log_weights[k] > math.log(_LEAST_WEIGHT)]
+        blend = cls([fits[k](z) for k in kept]).to(z)
+        blend.log_weights.copy_(log_weights[kept].log_softmax(0))
         return blend
 
     def log_prob(self, z: Tensor) -> Tensor:
