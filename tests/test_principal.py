@@ -19,7 +19,6 @@ from radogaga import (
     start_as_metric_pca,
 )
 from radogaga.isometry import predicted_diagonal
-from radogaga.principal import calibrate_gain
 from radogaga.spectrum import principal_axes
 
 SHAPE = (1, 16, 16)
@@ -84,23 +83,6 @@ def test_a_saved_one_comes_back_to_the_last_bit(tmp_path):
 def test_too_few_pictures_are_refused():
     with pytest.raises(InputError, match="more pictures than the 20 axes"):
         started(pictures(20))
-
-
-@pytest.mark.parametrize("noisy_rate", [True, False])
-def test_calibrated_gains_give_the_diagonal_that_theory_has(noisy_rate):
-    x = pictures()
-    autoencoder, _ = started(x)
-    autoencoder.multiply_gain(torch.linspace(0.5, 2, 6))
-    before = autoencoder.decode(autoencoder.encode(x))
-    model = RateDistortion(autoencoder, Normal(6), SquaredError(), Gaussian(0.1), noisy_rate=noisy_rate)
-    calibrate_gain(model, x)
-    with torch.no_grad():
-        z = autoencoder.encode(x)
-        diagonal = gram(autoencoder.decode_scaled, SquaredError(), z).diagonal(dim1=1, dim2=2).mean(0)
-        variance = z.var(0)
-    theory = variance / (variance + 0.01) if noisy_rate else torch.ones(6)
-    torch.testing.assert_close(diagonal, theory, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(autoencoder.decode(autoencoder.encode(x)), before, atol=1e-5, rtol=0)
 
 
 def test_the_predicted_diagonal_is_one_with_the_rate_at_clean_latents():

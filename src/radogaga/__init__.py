@@ -1,5 +1,6 @@
 """RaDOGAGA: autoencoders whose latent space is isometric to the data."""
 
+from radogaga.alignment import align, calibrate_gain
 from radogaga.baselines import DAGMM, BetaVAE
 from radogaga.checkpoints import History
 from radogaga.coding import compress, decompress, quantised_rate
@@ -66,6 +67,8 @@ __all__ = [
     "Terms",
     "Uniform",
     "__version__",
+    "align",
+    "calibrate_gain",
     "compress",
     "decompress",
     "fit",

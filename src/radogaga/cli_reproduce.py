@@ -121,8 +121,8 @@ def reproduce_isometry(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Rows of the table, by commas: recommended, radogaga, radogaga-log, beta-vae, beta-vae-plain, "
-            "beta-vae-rescaled, pca; default: all."
+            help="Rows of the table, by commas: recommended, radogaga, radogaga-aligned, radogaga-log, "
+            "radogaga-log-aligned, beta-vae, beta-vae-plain, beta-vae-rescaled, pca; default: all."
         ),
     ] = None,
     size: Annotated[str, typer.Option(help="Networks: small (32 latents), or the paper's (256).")] = "small",

@@ -148,6 +148,11 @@ class Autoencoder(nn.Module):
         self.projections = projections
         self.log_gain = nn.Parameter(torch.zeros(latents))
 
+    @property
+    def gain(self) -> Tensor:
+        """The factor between the encoder's outputs and the latents, ``(N,)``."""
+        return (self._GAIN_RATE * self.log_gain).exp()
+
     @torch.no_grad()
     def set_gain(self, gain: Tensor) -> None:
         """Set the factor between the encoder's outputs and the latents, positive, ``(N,)``."""
@@ -160,7 +165,7 @@ class Autoencoder(nn.Module):
 
     def encode_scaled(self, s: Tensor) -> Tensor:
         """Return the latents of scaled rows, in training as the encoder alone gives them."""
-        z: Tensor = self.encoder(s) * (self._GAIN_RATE * self.log_gain).exp()
+        z: Tensor = self.encoder(s) * self.gain
         for _ in range(0 if self.training else self.projections):
             z = nearer(self.decode_scaled, s, z)
         return z

@@ -12,7 +12,6 @@ from torch.nn.functional import softplus
 from radogaga.distortion import Distortion
 from radogaga.errors import InputError
 from radogaga.networks import Autoencoder, Residual
-from radogaga.objective import RateDistortion
 from radogaga.spectrum import leading_axes
 from radogaga.tangents import gram
 
@@ -176,48 +175,6 @@ def start_as_metric_pca(autoencoder: Autoencoder, x: Tensor, distortion: Distort
         linear.bias.zero_()
     autoencoder.set_gain(strength[:latents].sqrt())
     return strength[:latents]
-
-
-@torch.no_grad()
-def calibrate_gain(model: RateDistortion, x: Tensor) -> None:
-    """Set each latent's gain so that its diagonal of J'AJ over some pictures is on average what theory has it.
-
-    With gain k instead of 1 the diagonal d becomes d / k^2 and the variance v becomes v k^2, so that under a noisy
-    rate d / k^2 = v k^2 / (v k^2 + s2), times the constant. What the model rebuilds stays the same, and its prior has
-    to be fitted anew.
-
-    Parameters
-    ----------
-    model : RateDistortion
-        A trained model.
-    x : Tensor
-        Pictures or rows that it was trained on, ``(n, ...)``.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from radogaga import Autoencoder, Gaussian, Normal, RateDistortion, Residual, Scaling, SquaredError
-    >>> from radogaga import measure_isometry, start_as_pca
-    >>> from radogaga.principal import calibrate_gain
-    >>> x = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
-    >>> autoencoder = Autoencoder(Residual(3, 2), Residual(2, 3), 2, Scaling(3))
-    >>> start_as_pca(autoencoder, x)
-    >>> autoencoder.set_gain(torch.tensor([1.0, 7.0]))
-    >>> model = RateDistortion(autoencoder, Normal(2), SquaredError(), Gaussian(std=0.1), noisy_rate=False)
-    >>> calibrate_gain(model, x)
-    >>> [round(value, 4) for value in measure_isometry(model, x).diagonal.tolist()]
-    [1.0, 1.0]
-    """
-    z = model.autoencoder.encode(x)
-    grams = gram(model.autoencoder.decode_scaled, model.distortion, z)
-    diagonal = grams.diagonal(dim1=1, dim2=2).mean(0) * model.constant
-    if model.noisy_rate:
-        # k^4 v - k^2 v d - d s2 = 0
-        variance, noise = z.var(0), model.noise.variance
-        square = (diagonal + (diagonal.square() + 4 * diagonal * noise / variance).sqrt()) / 2
-    else:
-        square = diagonal
-    model.autoencoder.multiply_gain(square.clamp_min(1e-12).sqrt())
 
 
 def _metric_axes(decoder: PrincipalDecoder, s: Tensor, axes: Tensor, distortion: Distortion) -> tuple[Tensor, Tensor]:

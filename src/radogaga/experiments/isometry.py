@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from radogaga.alignment import align
 from radogaga.baselines import BetaVAE
 from radogaga.checkpoints import History
 from radogaga.errors import InputError
@@ -28,7 +29,10 @@ from radogaga.version import __version__
 
 METRICS = ("mse", "ssim")
 RESCALED = "beta-vae-rescaled"
-MODELS = (*METHODS, RESCALED)
+TRAINED_AS = {RESCALED: "beta-vae-plain", "radogaga-aligned": "radogaga", "radogaga-log-aligned": "radogaga-log"}
+"""Rows that take another's training: the rescaled beta-VAE is the plain one, counted in other units; aligned ones have
+their latents turned and scaled by `radogaga.align` after it."""
+MODELS = (*METHODS, *TRAINED_AS)
 PCA_NOISE = (0.3, 0.5, 0.8, 1.25, 2.0, 3.0)
 STEPS = {"small": 4000, "paper": 500_000}
 
@@ -113,19 +117,13 @@ def plan(config: Config, progress: Progress) -> list[Run]:
 
 def checkpoint(config: Config, metric: str, model: str) -> Path:
     """Return where a row's training keeps its state."""
-    return config.out / "checkpoints" / f"{metric}-{_trained_as(model)}.safetensors"
-
-
-def _trained_as(model: str) -> str:
-    """Return whose training a row takes: the rescaled beta-VAE is the plain one, counted in other units."""
-    return "beta-vae-plain" if model == RESCALED else model
+    return config.out / "checkpoints" / f"{metric}-{TRAINED_AS.get(model, model)}.safetensors"
 
 
 def run(config: Config, metric: Literal["mse", "ssim"], model: str, progress: Progress) -> tuple[Row, dict[str, Any]]:
     """Train one row and measure it on held-out pictures."""
     images = read_images(config.images)
     test = Pictures(images.array, images.test)
-    trained_as = _trained_as(model)
     task = Task(
         train=Pictures(images.array, images.train, flip=True),
         metric=metric,
@@ -138,8 +136,11 @@ def run(config: Config, metric: Literal["mse", "ssim"], model: str, progress: Pr
         progress=lambda trained, _: progress(metric, model, trained),
     )
     start = time.perf_counter()
-    trained, history = METHODS[trained_as](task)
+    trained, history = METHODS[TRAINED_AS.get(model, model)](task)
     trained.to(config.device).eval()
+    if model.endswith("-aligned"):
+        assert isinstance(trained, RateDistortion)
+        align(trained, task.train)
     seconds = time.perf_counter() - start
     if isinstance(trained, RateDistortion):
         # Rates compare only if each is taken under the likeliest density of its kind.

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from radogaga.alignment import calibrate_gain
 from radogaga.baselines import BetaVAE
 from radogaga.checkpoints import History
 from radogaga.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
@@ -19,7 +20,7 @@ from radogaga.images import Pictures
 from radogaga.networks import Autoencoder
 from radogaga.noise import Gaussian, Noise, Uniform
 from radogaga.objective import Log, RateDistortion
-from radogaga.principal import PrincipalDecoder, PrincipalEncoder, calibrate_gain, start_as_metric_pca
+from radogaga.principal import PrincipalDecoder, PrincipalEncoder, start_as_metric_pca
 from radogaga.priors import Factorized
 from radogaga.rows import parts
 from radogaga.scaling import Scaling

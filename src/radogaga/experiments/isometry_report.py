@@ -68,7 +68,10 @@ MODELS = {
     "recommended": "RaDOGAGA(d) from PCA under the metric, which reconstructions count by as well, with stiffness; its "
     "noise has a twentieth of the last latent's variance",
     "radogaga": "RaDOGAGA(d) from a random start",
+    "radogaga-aligned": "the same, its latents turned and scaled after training by the one linear map that makes J'AJ "
+    "on training pictures what theory has on average, which gradients are slow to find; it rebuilds what it did",
     "radogaga-log": "RaDOGAGA(log d) with the authors' weights, from a random start",
+    "radogaga-log-aligned": "the same, its latents turned and scaled after training",
     "beta-vae": "beta-VAE, its distortion decomposed as RaDOGAGA's is: the authors' baseline",
     "beta-vae-plain": "beta-VAE as it is commonly trained",
     "beta-vae-rescaled": "the plain beta-VAE, each latent counted in its posterior's standard deviations",
