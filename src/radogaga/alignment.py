@@ -103,15 +103,16 @@ def align(model: RateDistortion, x: Tensor | Rows) -> None:
     back = torch.linalg.inv(turn)
     few = z[:_TO_TRY]
     wanted, rebuilt = few @ turn.T.to(z), autoencoder.decode(few)
-    old = [parameter.clone() for parameter in (*last.parameters(), first.weight)]
+    changed = [*last.parameters(), first.weight]
+    old = [parameter.clone() for parameter in changed]
     gain = autoencoder.gain.double()
     for parameter in last.parameters():
         parameter.copy_((turn * gain / gain[:, None]) @ parameter.double())
     first.weight.copy_(first.weight.double() @ (back * gain / gain[:, None]))
     again = autoencoder.encode(x[:_TO_TRY].to(device)), autoencoder.decode(wanted)
     if not (_agree(again[0], wanted) and _agree(again[1], rebuilt)):
-        for parameter, value in zip((*last.parameters(), first.weight), old, strict=True):
-            parameter.copy_(value)
+        for weight, before in zip(changed, old, strict=True):
+            weight.copy_(before)
         raise TypeError(_EXPECTED)
 
 
