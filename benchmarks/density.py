@@ -4,7 +4,7 @@
 
 Normal rows of scikit-learn's own data: breast cancer (benign), wine and digits (all but class 0); columns that vary in
 the training half, standardised by it, the same for all. Columns: RaDOGAGA as it is and with detail="fine", each trained
-and not, with detail="both", a full-covariance mixture chosen by BIC, a Gaussian kernel density whose bandwidth
+and not, with detail="coarse", a full-covariance mixture chosen by BIC, a Gaussian kernel density whose bandwidth
 cross-validation chooses; with --flow a neural spline flow (pip install zuko) with early stopping. The figures are
 printed, nothing is asserted.
 """
@@ -48,8 +48,8 @@ def fine(train: np.ndarray, test: np.ndarray, seed: int) -> float:
     return RaDOGAGA(detail="fine", random_state=seed).fit(train).score(test)
 
 
-def both(train: np.ndarray, test: np.ndarray, seed: int) -> float:
-    return RaDOGAGA(detail="both", random_state=seed).fit(train).score(test)
+def coarse(train: np.ndarray, test: np.ndarray, seed: int) -> float:
+    return RaDOGAGA(detail="coarse", random_state=seed).fit(train).score(test)
 
 
 def fine_untrained(train: np.ndarray, test: np.ndarray, seed: int) -> float:
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--flow", action="store_true", help="fit a neural spline flow, too")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    methods = [radogaga, untrained, fine, fine_untrained, both, mixture, kernel] + [flow] * options.flow
+    methods = [radogaga, untrained, fine, fine_untrained, coarse, mixture, kernel] + [flow] * options.flow
     print(f"{'nats a row':22}" + "".join(f"{method.__name__:>15}" for method in methods))
     for name, x in tables():
         figures = []

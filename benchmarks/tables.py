@@ -45,8 +45,8 @@ def radogaga(x: Rows, seed: int) -> Score:
     return RaDOGAGA(random_state=seed).fit(x).score_samples
 
 
-def both(x: Rows, seed: int) -> Score:
-    return RaDOGAGA(detail="both", random_state=seed).fit(x).score_samples
+def coarse(x: Rows, seed: int) -> Score:
+    return RaDOGAGA(detail="coarse", random_state=seed).fit(x).score_samples
 
 
 def untrained(x: Rows, seed: int) -> Score:
@@ -112,7 +112,7 @@ def _pyod(detector: Any, x: Rows, seed: int) -> Score:
     return lambda rows: -np.asarray(detector.decision_function(rows), float)
 
 
-FAST = (radogaga, both, untrained, knn, lof, isolation_forest, one_class_svm, mixture, pca, ecod)
+FAST = (radogaga, coarse, untrained, knn, lof, isolation_forest, one_class_svm, mixture, pca, ecod)
 METHODS = {method.__name__: method for method in (*FAST, auto_encoder, vae, lunar)}
 CLASSES = {"wine": (load_wine, 3), "digits": (load_digits, 10)}
 TABLES = ("thyroid", "arrhythmia", "kddcup", "kddcup-rev", "breast-cancer", *CLASSES)

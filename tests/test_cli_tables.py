@@ -223,7 +223,7 @@ def test_paths_that_cannot_be_are_refused(program, tmp_path, model, new):
     assert refused(program(*fit, "--out", tmp_path / "m", "--drop", "nothing"), "'nothing'", "age, income")
     assert refused(program(*fit, "--out", tmp_path / "m", "--alarm-rate", 2), "--alarm-rate")
     assert refused(
-        program(*fit, "--out", tmp_path / "m", "--detail", "crude"), "--detail coarse, fine or both", "'crude'"
+        program(*fit, "--out", tmp_path / "m", "--detail", "crude"), "--detail both, coarse or fine", "'crude'"
     )
     assert refused(program(*fit, "--out", tmp_path / "m", "--device", "abacus"), "abacus")
     score = ("score", model, new)

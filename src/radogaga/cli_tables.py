@@ -33,10 +33,10 @@ def fit(
         float | None, typer.Option(help="The highest share of false alarms, 0.001 say; default: near 0.01.")
     ] = None,
     detail: Annotated[
-        str, typer.Option(help="What the density is best at: coarse ranks anomalies, fine is likelier, both is either.")
-    ] = "coarse",
+        str, typer.Option(help="What the density is best at: coarse ranks anomalies, fine is likelier.")
+    ] = "both",
     seed: Annotated[int, typer.Option(min=0, help="Draws all that is random.")] = 0,
-    max_steps: Annotated[int, typer.Option(min=0, help="Most training steps.")] = 500,
+    max_steps: Annotated[int, typer.Option(min=0, help="Most training steps.")] = 1000,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, ...")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors and warnings.")] = False,
 ) -> None:

@@ -149,7 +149,6 @@ class Density(nn.Module):
         assert isinstance(prior, Blend)
         return self.guard.log_prob(prior, self.residuals, z, residual)
 
-    @torch.no_grad()
     def coarse_log_prob(self, x: Tensor) -> Tensor:
         """Return the log density of raw rows' latents and residual under the coarse law, ``(n, M) -> (n,)``."""
         autoencoder, prior = self.model.autoencoder, self.model.prior

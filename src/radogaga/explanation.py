@@ -51,7 +51,7 @@ class Explanation:
     off_constant : ndarray of bool
         Cells that differ in columns that were constant: these carry no density, and nothing in the score, ``(n, M)``.
     error : ndarray
-        Nats by which the integral missed the difference of the scores before it was shared out, ``(n,)``.
+        Nats by which the integral missed the difference it is taken of, before that was shared out, ``(n,)``.
 
     Examples
     --------
@@ -117,10 +117,10 @@ def explain(
 ) -> Explanation:
     """Return the contributions of a table's columns to the scores of rows.
 
-    Integrated gradients of the log density (Sundararajan et al., 2017) from the nearest typical row, on a line that
+    Integrated gradients of a log density (Sundararajan et al., 2017) from the nearest typical row, on a line that
     is straight in asinh of the standardised columns, so that it comes through a value of 1e300 in as many steps as
-    through one of 10. What the quadrature misses is shared out in proportion to the contributions, so that they add
-    up. captum's IntegratedGradients would do the middle one of these three steps, and its sums do not add up; that is
+    through one of 10. What the score has besides, and the quadrature misses, is shared out in proportion to the
+    contributions, so that they add up. captum's IntegratedGradients would do the middle one of these three steps, and its sums do not add up; that is
     twenty lines here, so captum is no dependency.
 
     Parameters
@@ -128,7 +128,8 @@ def explain(
     score : callable
         Log density of rows as numbers, ``(n, K) -> (n,)``.
     log_density : callable
-        The same of standardised rows, ``(B, K) -> (B,)``, differentiable, but for a constant.
+        Log density of standardised rows, ``(B, K) -> (B,)``, differentiable: that of the score but for a constant, or
+        a smoother one that ranks unusual rows alike.
     units, table
         From the table to numbers to standardised numbers.
     typical : ndarray
@@ -158,7 +159,7 @@ def explain(
         _named(table.decode(typical[nearest]), columns),
         unseen,
         off_constant,
-        density - baseline - parts.sum(1),
+        _values(log_density, s) - _values(log_density, candidates[nearest]) - parts.sum(1),
     )
 
 
@@ -184,6 +185,11 @@ def _integrated(log_density: Callable[[Tensor], Tensor], start: Array, end: Arra
         (slope,) = torch.autograd.grad(log_density(way.sinh().flatten(0, 1)).sum(), way)
         parts.append((weight[:, None, None] * slope).sum(0) * (to - from_))
     return np.asarray(torch.cat(parts).numpy())
+
+
+@torch.no_grad()
+def _values(log_density: Callable[[Tensor], Tensor], x: Array) -> Array:
+    return np.asarray(log_density(torch.as_tensor(x)).numpy())
 
 
 def _tensors(x: Array, rows: int) -> tuple[Tensor, ...]:

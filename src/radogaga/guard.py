@@ -11,14 +11,14 @@ from radogaga.priors import Blend
 from radogaga.residuals import NormalResidual, Residuals
 
 _STEEPNESS = 20.0
-_UNUSUAL = 0.3
+_UNUSUAL = 0.2
 _LEAST_MASS = 0.02
 
 
 class Guard(nn.Module):
     """Lets a fine law of latents and residual in where a coarse law finds a row as usual as most.
 
-    p = (q + f g / Z) / 2 with g = min(1, q / t)^20: q the coarse law, f the fine one, t the 30 % quantile of q over
+    p = (q + f g / Z) / 2 with g = min(1, q / t)^20: q the coarse law, f the fine one, t the 20 % quantile of q over
     rows that it has not seen, Z the mean of g under f. Above t the density is at most ln 2 nats under f / Z; below, g
     falls so fast that soon nothing is left of f, and rows are ranked by q, which knows better how far off they are.
 

@@ -18,12 +18,13 @@ from radogaga.residuals import NormalResidual, PrincipalResidual
 from radogaga.spectrum import leading_axes
 from radogaga.training import encode
 
-Detail = Literal["coarse", "fine", "both"]
+Detail = Literal["both", "coarse", "fine"]
 
 _MOST_CENTRES = 800
 _COMPONENTS, _ROWS_PER_COMPONENT = (1, 2, 3, 5), 10
 _MOST_FOR_EM = _MOST_FOR_RESIDUAL = 20_000
 _FOLDS = 5
+_LEAST_TO_TELL = 20
 _MOST_FOR_GUARD, _LEAST_FOR_GUARD, _MOST_NUMBERS = 2000, 100, 2**24
 
 
@@ -41,7 +42,7 @@ def as_density(
         Training rows in a random order, ``(n, M)``.
     held_out : Tensor, optional
         Rows that the model has not seen.
-    detail : "coarse", "fine" or "both"
+    detail : "both", "coarse" or "fine"
         Coarse: a kernel density of the latents, and one variance for all of the residual, no less than the kernel's. A
         unit of latent space is a unit of data space: off the manifold nothing is known finer than along it. Fine: the
         kernel density is blended with Gaussian mixtures, and the residual has fine and coarse scales in each direction.
@@ -77,15 +78,22 @@ def as_density(
 
 
 def _set_guard(density: Density, z: Tensor, unseen_residual: Tensor, seed: int) -> None:
-    """Set up a density's guard by training rows' latents, each under the kernel density of others, and residuals."""
+    """Set up a density's guard by training rows' latents, each under the kernel density of others, and residuals.
+
+    Few rows do not tell what is usual: there the coarse law stays alone.
+    """
     guard = density.guard
     assert guard is not None
     some = min(len(z), len(unseen_residual), _MOST_FOR_GUARD)
+    if some < _LEAST_TO_TELL:
+        return
     fits = [partial(Kernel.fit_latents, most_centres=_MOST_CENTRES, seed=seed)]
     log_prior = unseen_log_prob(z[:some].double(), fits)[:, 0]
     rows = min(_MOST_FOR_GUARD, max(_MOST_NUMBERS // (density.features * z.shape[1]), _LEAST_FOR_GUARD))
     fine = Density(density.model, density.features, density.residuals)
-    drawn = density.coarse_log_prob(fine.sample(rows, across=True))
+    with torch.random.fork_rng(devices=[z.device.index or 0] if z.device.type == "cuda" else []):
+        torch.manual_seed(seed)  # not what training has left: equal models are to have equal guards
+        drawn = density.coarse_log_prob(fine.sample(rows, across=True))
     guard.fit(log_prior + guard.residuals.log_prob(unseen_residual[:some].double()), drawn)
 
 

@@ -187,8 +187,15 @@ class PrincipalResidual(nn.Module):
 
     def log_prob(self, residual: Tensor) -> Tensor:
         """Return the log density of residuals in nats, ``(B, M) -> (B,)``."""
-        logits = _centred(self._squares(residual), self._count(residual), self.variances) + self.log_weights
-        return logits.logsumexp(2).sum(1)
+        squares = self._squares(residual)
+        logits = _centred(squares, self._count(residual), self.variances) + self.log_weights
+        if logits.requires_grad:
+            return logits.logsumexp(2).sum(1)
+        # Only what is far off under every variance needs the greatest to be taken off before.
+        along = logits.exp().sum(2).log()
+        if (far := along.isinf()).any():
+            along[far] = logits[far].logsumexp(1)
+        return along.sum(1)
 
     def sample(self, like: Tensor) -> Tensor:
         """Return residuals before they are projected off the manifold, ``(B, M)``."""
