@@ -119,9 +119,9 @@ def explain(
 
     Integrated gradients of a log density (Sundararajan et al., 2017) from the nearest typical row, on a line that
     is straight in asinh of the standardised columns, so that it comes through a value of 1e300 in as many steps as
-    through one of 10. What the score has besides, and the quadrature misses, is shared out in proportion to the
-    contributions, so that they add up. captum's IntegratedGradients would do the middle one of these three steps, and its sums do not add up; that is
-    twenty lines here, so captum is no dependency.
+    through one of 10. What the score has besides, and what the quadrature misses, is shared out in proportion to the
+    contributions, so that they add up. captum's IntegratedGradients would do the middle one of these three steps, and
+    its sums do not add up; that is twenty lines here, so captum is no dependency.
 
     Parameters
     ----------

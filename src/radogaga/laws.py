@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -14,7 +15,7 @@ from radogaga.networks import Autoencoder
 from radogaga.objective import RateDistortion
 from radogaga.priors import Blend, Kernel, Mixture, Prior
 from radogaga.priors.blend import unseen_log_prob
-from radogaga.residuals import NormalResidual, PrincipalResidual
+from radogaga.residuals import FINEST, NormalResidual, PrincipalResidual
 from radogaga.spectrum import leading_axes
 from radogaga.training import encode
 
@@ -114,13 +115,15 @@ def _blended(z: Tensor, kernel: Kernel, seed: int) -> Blend:
     components = [k for k in _COMPONENTS if distinct >= _ROWS_PER_COMPONENT * k]
     if not components:
         return Blend([kernel]).to(z)
-    fits = [partial(Kernel.fit_latents, most_centres=_MOST_CENTRES, seed=seed)]
-    return Blend.fit_latents(z, [*fits, *(partial(_mixture, components=k, seed=seed) for k in components)], seed=seed)
+    fits: list[Callable[[Tensor], Prior]] = [partial(Kernel.fit_latents, most_centres=_MOST_CENTRES, seed=seed)]
+    floor = FINEST * float(kernel.bandwidth) ** 2
+    fits += [partial(_mixture, components=k, seed=seed, floor=floor) for k in components]
+    return Blend.fit_latents(z, fits, seed=seed)
 
 
-def _mixture(z: Tensor, components: int, seed: int) -> Prior:
+def _mixture(z: Tensor, components: int, seed: int, floor: float) -> Prior:
     prior = Mixture(z.shape[1], components).to(z)
-    prior.fit_em(z[:_MOST_FOR_EM], seed=seed)
+    prior.fit_em(z[:_MOST_FOR_EM], seed=seed, floor=floor, restarts=3)
     return prior
 
 

@@ -13,7 +13,7 @@ from radogaga.spectrum import leading_axes
 _LEAST_VARIANCE = 1e-12
 # A direction's own variance is not taken to be less than this share of the coarsest: rows that chance made equal are
 # no law.
-_FINEST = 0.01
+FINEST = 0.01
 _MOST_PRINCIPAL = 256
 _SCALES = (1 / 64, 1 / 4, 1.0, 4.0)
 _ROWS_FOR_WEIGHTS, _ROUNDS = 1000, 50
@@ -176,10 +176,10 @@ class PrincipalResidual(nn.Module):
         dtype, residual = self.axes.dtype, residual.double()  # in single precision fine directions would be rounding
         coarse = (residual.square().sum(1).mean() / max(self.directions, 1)).clamp_min(max(coarsest, _LEAST_VARIANCE))
         _, self.axes, along = leading_axes(residual, min(self.directions, _MOST_PRINCIPAL))
-        self.axes = self.axes[along > _FINEST * coarse]
+        self.axes = self.axes[along > FINEST * coarse]
         self.leading = len(self.axes)
         squares, count = self._squares(residual), self._count(residual)
-        own = (squares.mean(0) / count.clamp_min(1)).clamp_min(_FINEST * coarse)
+        own = (squares.mean(0) / count.clamp_min(1)).clamp_min(FINEST * coarse)
         self.variances = torch.stack([*(scale * own for scale in _SCALES), coarse.expand(len(own))], 1)
         some = squares[:: -(-len(squares) // _ROWS_FOR_WEIGHTS)]
         self.log_weights = _weights(_centred(some, count, self.variances))
@@ -187,15 +187,8 @@ class PrincipalResidual(nn.Module):
 
     def log_prob(self, residual: Tensor) -> Tensor:
         """Return the log density of residuals in nats, ``(B, M) -> (B,)``."""
-        squares = self._squares(residual)
-        logits = _centred(squares, self._count(residual), self.variances) + self.log_weights
-        if logits.requires_grad:
-            return logits.logsumexp(2).sum(1)
-        # Only what is far off under every variance needs the greatest to be taken off before.
-        along = logits.exp().sum(2).log()
-        if (far := along.isinf()).any():
-            along[far] = logits[far].logsumexp(1)
-        return along.sum(1)
+        logits = _centred(self._squares(residual), self._count(residual), self.variances) + self.log_weights
+        return logits.logsumexp(2).sum(1)
 
     def sample(self, like: Tensor) -> Tensor:
         """Return residuals before they are projected off the manifold, ``(B, M)``."""

@@ -114,9 +114,9 @@ class Mixture(Prior):
         start = (weights / weights.sum(), self.means.detach().double(), factors @ factors.mT)
         self.set_parameters(*em(z, self.components, start=start))
 
-    def fit_em(self, z: Tensor, *, seed: int = 0, restarts: int = 1) -> None:
-        """Set the mixture to expectation maximisation's on latents ``(n, N)``."""
-        self.set_parameters(*em(z, self.components, seed=seed, restarts=restarts))
+    def fit_em(self, z: Tensor, *, seed: int = 0, restarts: int = 1, floor: float = 0.0) -> None:
+        """Set the mixture to expectation maximisation's on latents ``(n, N)``, *floor* added to every variance."""
+        self.set_parameters(*em(z, self.components, seed=seed, restarts=restarts, floor=floor))
 
 
 class EstimatedMixture(Prior):
@@ -244,6 +244,7 @@ def em(
     *,
     seed: int = 0,
     restarts: int = 1,
+    floor: float = 0.0,
     start: tuple[Tensor, Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return weights, means and covariances of scikit-learn's mixture on latents ``(n, N)``.
@@ -252,7 +253,7 @@ def em(
     """
     rows = z.detach().cpu().double()
     # reg_covar is absolute in scikit-learn: tie it to the latents' own scale.
-    floor = 1e-6 * float(rows.var(0, correction=0).mean().clamp_min(1e-12))
+    floor = max(floor, 1e-6 * float(rows.var(0, correction=0).mean().clamp_min(1e-12)))
     mixture = GaussianMixture(components, reg_covar=floor, n_init=restarts, random_state=seed, max_iter=500)
     if start:
         weights, means, precisions = (a.cpu().numpy() for a in start)
