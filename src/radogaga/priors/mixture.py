@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from radogaga.networks import Dense
@@ -254,11 +256,18 @@ def em(
     rows = z.detach().cpu().double()
     # reg_covar is absolute in scikit-learn: tie it to the latents' own scale.
     floor = max(floor, 1e-6 * float(rows.var(0, correction=0).mean().clamp_min(1e-12)))
-    mixture = GaussianMixture(components, reg_covar=floor, n_init=restarts, random_state=seed, max_iter=500)
+    starts = restarts if components > 1 else 1
+    mixture = GaussianMixture(components, reg_covar=floor, n_init=starts, random_state=seed, max_iter=500)
     if start:
         weights, means, precisions = (a.cpu().numpy() for a in start)
         mixture.set_params(weights_init=weights, means_init=means, precisions_init=precisions)
-    with warnings.catch_warnings():
+    # Several threads of BLAS and of OpenMP wait for each other: a hundred rows take four times as long with two.
+    with warnings.catch_warnings(), _threads().limit(limits=1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(rows.numpy())
     return tuple(torch.as_tensor(a).to(z) for a in (mixture.weights_, mixture.means_, mixture.covariances_))  # type: ignore[return-value]
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
