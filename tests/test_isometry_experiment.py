@@ -26,7 +26,7 @@ def images(tmp_path_factory):
     return folder / "shapes.npy"
 
 
-MODELS = "recommended,beta-vae-plain,beta-vae-rescaled,pca"
+MODELS = "recommended,radogaga,radogaga-aligned,beta-vae-plain,beta-vae-rescaled,pca"
 
 
 def reproduce(images, out, *more):
@@ -89,6 +89,14 @@ def test_samples_and_models_are_kept(reproduced, images):
 def test_the_rescaled_beta_vae_is_the_plain_one_in_other_units(reproduced):
     plain, rescaled = (read_arrays(reproduced, f"mse-beta-vae{kind}") for kind in ("-plain", "-rescaled"))
     assert np.array_equal(plain["shown"][:2], rescaled["shown"][:2])
+
+
+def test_aligned_latents_rebuild_the_same_pictures_and_are_more_isometric(reproduced):
+    rows = {row["model"]: row for row in json.loads((reproduced / "result.json").read_text())["rows"]}
+    before, after = rows["radogaga"], rows["radogaga-aligned"]
+    assert after["psnr"] == pytest.approx(before["psnr"], abs=1e-3)
+    assert abs(after["diag_ratio"] - 1) < 0.1 < abs(before["diag_ratio"] - 1)
+    assert after["probe_r"] <= after["probe_r_predicted"] <= 1
 
 
 def test_the_same_command_again_runs_nothing(reproduced, images, monkeypatch):

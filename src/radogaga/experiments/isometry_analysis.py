@@ -164,13 +164,16 @@ def _grams(embedding: Embedding, codes: Codes, chosen: Tensor) -> Tensor:
 
 
 def _gram_figures(isometry: Isometry, grams: Tensor) -> Figures:
-    ratio = grams.diagonal(dim1=1, dim2=2) / isometry.prediction
-    root = isometry.prediction.rsqrt()
+    prediction = isometry.prediction
+    ratio = grams.diagonal(dim1=1, dim2=2) / prediction
+    root = prediction.rsqrt()
     return {
         "probe_r": isometry.probe_r,
+        # Of isotropic v and w, v'w and v'Dw: shorter latents lower r even where the diagonal D is exactly theory's.
+        "probe_r_predicted": float(prediction.sum() / (len(prediction) * prediction.square().sum()).sqrt()),
         "diag_mean": isometry.diag_mean,
         "diag_sd": isometry.diag_sd,
-        "diag_predicted": float(isometry.prediction.mean()),
+        "diag_predicted": float(prediction.mean()),
         "diag_ratio": float(ratio.mean()),
         "diag_ratio_sd": float(ratio.std()),
         "diag_ratio_latent_sd": float(ratio.mean(0).std()),

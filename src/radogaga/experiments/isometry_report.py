@@ -22,6 +22,7 @@ ISOMETRY = {
     "active": ("active", "d"),
     "latents": ("latents", "d"),
     "probe_r": ("r", ".4f"),
+    "probe_r_predicted": ("r by theory", ".4f"),
     "probe_r_all": ("r, all", ".4f"),
     "diag_mean": ("diag", ".3f"),
     "diag_sd": ("± sd", ".3f"),
@@ -81,15 +82,16 @@ MODELS = {
 READING = (
     "All figures are taken on held-out pictures. A latent is active if its variance is at least its noise's; figures "
     "are over active latents unless they say 'all'. r is the correlation of inner products of isotropic tangent "
-    "vectors before and after the decoder, taken exactly by Jacobians. diag, off-diag and condition describe J'AJ "
-    "times 2 l2 s2, the identity where the embedding is isometric; 'predicted' is what theory has for the diagonal "
-    "with the rate at noisy latents, v / (v + s2). Where a model fixes no constant (beta-VAE as it is), the mean "
-    "diagonal is set to 1. Importance compares variance times the constant with the distortion when a latent is set "
-    "to its mean: the correlation of logarithms, and the worst factor between the two. The rate is the information in "
-    "noisy latents. PSNR is that of the mean squared error over all pictures; 'noisy' adds the noise that the rate "
-    "pays for. 'Over PCA' compares with PCA of as many components under the metric, 'at its rate' at noisy latents "
-    "with PCA's noise chosen so that its rate is the same and its latents shrunk as is best for squared error; it is "
-    "left out beyond the rates that were measured of PCA."
+    "vectors before and after the decoder, taken exactly by Jacobians; by theory it is under 1 where the diagonal is "
+    "not the same for all latents. diag, off-diag and condition describe J'AJ times 2 l2 s2, the identity where the "
+    "embedding is isometric; 'predicted' is what theory has for the diagonal with the rate at noisy latents, v / (v + "
+    "s2). Where a model fixes no constant (beta-VAE as it is), the mean diagonal is set to 1. Importance compares "
+    "variance times the constant with the distortion when a latent is set to its mean: the correlation of logarithms, "
+    "and the worst factor between the two. The rate is the information in noisy latents. PSNR is that of the mean "
+    "squared error over all pictures; 'noisy' adds the noise that the rate pays for. 'Over PCA' compares with PCA of "
+    "as many components under the metric, 'at its rate' at noisy latents with PCA's noise chosen so that its rate is "
+    "the same and its latents shrunk as is best for squared error; it is left out beyond the rates that were measured "
+    "of PCA."
 )
 
 
