@@ -72,7 +72,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         along it. "fine" gives new normal rows more density, by Gaussian mixtures beside the kernel density and several
         scales in each direction of the residual, but ranks worse, as a direction in which almost nothing happens says
         little about anomalies. "both" is one density of the two, see `radogaga.Guard`: fine where rows are usual,
-        coarse for the three tenths that are least so. "coarse" fits in half the time.
+        coarse for the fifth that are least so. "coarse" fits in half the time.
     device : str
         Where to train and score, "cpu" or "cuda".
     n_jobs : int or None
