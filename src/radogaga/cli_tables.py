@@ -95,7 +95,7 @@ def score(
         done = score_file(estimator, data, out, id_column=id_column, reasons=reasons, progress=progress)
     console = Console(quiet=quiet)
     share = done.alarms / done.rows
-    lines = [f"{out}: {done.rows:,} rows, {done.alarms:,} alarms ({share:.2%})"]
+    lines = [f"{out}: {done.rows:,} rows, {done.alarms:,} alarm{'s' * (done.alarms != 1)} ({share:.2%})"]
     lines += [f"  {name}: never seen in training in {count:,} rows" for name, count in list(done.unseen.items())[:20]]
     if done.left_out:
         lines.append(f"  not used: {_listed(done.left_out)}")
