@@ -384,6 +384,11 @@ def test_warnings_say_what_to_do():
         small().fit(np.repeat(curved(20), 5, axis=0))
 
 
+def test_rows_too_few_to_tell_when_to_stop_leave_pca():
+    assert small(max_steps=100).fit(curved(49)).history_.step == []
+    assert small(max_steps=100).fit(curved(50)).history_.step != []
+
+
 def test_a_training_that_diverges_leaves_pca(monkeypatch):
     def diverge(*_, **__):
         raise InputError("Expected finite losses; got none.")

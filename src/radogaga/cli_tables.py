@@ -33,7 +33,8 @@ def fit(
         float | None, typer.Option(help="The highest share of false alarms, 0.001 say; default: near 0.01.")
     ] = None,
     detail: Annotated[
-        str, typer.Option(help="What the density is best at: coarse ranks anomalies, fine is likelier.")
+        str,
+        typer.Option(help="What the density is best at: coarse ranks anomalies, fine is likelier, both: either."),
     ] = "both",
     seed: Annotated[int, typer.Option(min=0, help="Draws all that is random.")] = 0,
     max_steps: Annotated[int, typer.Option(min=0, help="Most training steps.")] = 1000,

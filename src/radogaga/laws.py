@@ -55,7 +55,7 @@ def as_density(
     """
     autoencoder, features = model.autoencoder, x.shape[1]
     z = latents_of(model, x if held_out is None else torch.cat([x, held_out]))
-    kernel = Kernel.fit_latents(z, most_centres=_MOST_CENTRES, seed=seed)
+    kernel = _kernel(z, seed)
     coarsest, directions = float(kernel.bandwidth) ** 2, features - autoencoder.latents
     model.prior = kernel
     normal = NormalResidual(directions).to(x.device)
@@ -88,8 +88,7 @@ def _set_guard(density: Density, z: Tensor, unseen_residual: Tensor, seed: int) 
     some = min(len(z), len(unseen_residual), _MOST_FOR_GUARD)
     if some < _LEAST_TO_TELL:
         return
-    fits = [partial(Kernel.fit_latents, most_centres=_MOST_CENTRES, seed=seed)]
-    log_prior = unseen_log_prob(z[:some].double(), fits)[:, 0]
+    log_prior = unseen_log_prob(z[:some].double(), [partial(_kernel, seed=seed)])[:, 0]
     rows = min(_MOST_FOR_GUARD, max(_MOST_NUMBERS // (density.features * z.shape[1]), _LEAST_FOR_GUARD))
     fine = Density(density.model, density.features, density.residuals)
     with torch.random.fork_rng(devices=[z.device.index or 0] if z.device.type == "cuda" else []):
@@ -115,10 +114,14 @@ def _blended(z: Tensor, kernel: Kernel, seed: int) -> Blend:
     components = [k for k in _COMPONENTS if distinct >= _ROWS_PER_COMPONENT * k]
     if not components:
         return Blend([kernel]).to(z)
-    fits: list[Callable[[Tensor], Prior]] = [partial(Kernel.fit_latents, most_centres=_MOST_CENTRES, seed=seed)]
+    fits: list[Callable[[Tensor], Prior]] = [partial(_kernel, seed=seed)]
     floor = FINEST * float(kernel.bandwidth) ** 2
     fits += [partial(_mixture, components=k, seed=seed, floor=floor) for k in components]
     return Blend.fit_latents(z, fits, seed=seed)
+
+
+def _kernel(z: Tensor, seed: int) -> Kernel:
+    return Kernel.fit_latents(z, most_centres=_MOST_CENTRES, seed=seed)
 
 
 def _mixture(z: Tensor, components: int, seed: int, floor: float) -> Prior:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from radogaga.priors.prior import Prior
 
-# Latents times centres at once: half a megabyte in float64, which stays in the processor's own cache.
+# Latents times centres at once: two megabytes in float64, about what a processor's own cache holds.
 _MOST_PAIRS = 2**18
 _NEXT_TO_NOTHING = -80.0  # its exponential is just above the numbers that processors are slow with
 _MOST_TO_CLUSTER = 20_000
@@ -107,7 +107,7 @@ class Kernel(Prior):
 
 
 def _logsumexp(logits: Tensor) -> Tensor:
-    """Return what ``logits.logsumexp(1)`` does, to a millionth, in two thirds of the time.
+    """Return what ``logits.logsumexp(1)`` does, to a millionth, and faster; the logits themselves are used up.
 
     What is added up lies between 0 and 1, where seven digits do; the greatest, which is taken off before, keeps all.
     """

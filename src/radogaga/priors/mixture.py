@@ -251,7 +251,8 @@ def em(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return weights, means and covariances of scikit-learn's mixture on latents ``(n, N)``.
 
-    It starts from k-means, the best of some restarts, or from given weights, means and precisions.
+    It starts from k-means, the best of some restarts, or from given weights, means and precisions. To every variance
+    at least *floor* is added.
     """
     rows = z.detach().cpu().double()
     # reg_covar is absolute in scikit-learn: tie it to the latents' own scale.
