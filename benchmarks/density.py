@@ -45,15 +45,15 @@ def untrained(train: np.ndarray, test: np.ndarray, seed: int) -> float:
 
 
 def fine(train: np.ndarray, test: np.ndarray, seed: int) -> float:
-    return RaDOGAGA(detail="fine", random_state=seed).fit(train).score(test)
+    return RaDOGAGA(smoothness="fine", random_state=seed).fit(train).score(test)
 
 
 def coarse(train: np.ndarray, test: np.ndarray, seed: int) -> float:
-    return RaDOGAGA(detail="coarse", random_state=seed).fit(train).score(test)
+    return RaDOGAGA(smoothness="coarse", random_state=seed).fit(train).score(test)
 
 
 def fine_untrained(train: np.ndarray, test: np.ndarray, seed: int) -> float:
-    return RaDOGAGA(detail="fine", max_steps=0, random_state=seed).fit(train).score(test)
+    return RaDOGAGA(smoothness="fine", max_steps=0, random_state=seed).fit(train).score(test)
 
 
 def mixture(train: np.ndarray, test: np.ndarray, seed: int) -> float:

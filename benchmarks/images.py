@@ -32,7 +32,7 @@ from radogaga import (
     RateDistortion,
     Scaling,
     SquaredError,
-    Uniform,
+    UniformNoise,
     fit,
 )
 from radogaga.images import Pictures
@@ -50,7 +50,7 @@ def make(latents: int, size: dict | None = None) -> RateDistortion:
         Autoencoder(*networks, latents, Scaling(1)),
         Factorized(latents),
         SquaredError(),
-        Uniform(1.0),
+        UniformNoise(1.0),
         isometry_weight=weight,
         reconstruction_weight=weight,
     )

@@ -36,77 +36,77 @@ from radogaga.experiments.runs import Row, Run, claim_folder, run_all
 MOST_TRAIN, MOST_TEST = 5_000, 20_000
 COMPONENTS = (1, 2, 3, 5, 8, 12)
 
-Rows = NDArray[np.float64]
-Score = Callable[[Rows], Rows]
+Dataset = NDArray[np.float64]
+Score = Callable[[Dataset], Dataset]
 """Rows to scores, higher = more normal."""
 
 
-def radogaga(x: Rows, seed: int) -> Score:
+def radogaga(x: Dataset, seed: int) -> Score:
     return RaDOGAGA(random_state=seed).fit(x).score_samples
 
 
-def coarse(x: Rows, seed: int) -> Score:
-    return RaDOGAGA(detail="coarse", random_state=seed).fit(x).score_samples
+def coarse(x: Dataset, seed: int) -> Score:
+    return RaDOGAGA(smoothness="coarse", random_state=seed).fit(x).score_samples
 
 
-def untrained(x: Rows, seed: int) -> Score:
+def untrained(x: Dataset, seed: int) -> Score:
     return RaDOGAGA(max_steps=0, random_state=seed).fit(x).score_samples
 
 
-def knn(x: Rows, seed: int) -> Score:
+def knn(x: Dataset, seed: int) -> Score:
     search = NearestNeighbors(n_neighbors=min(5, len(x))).fit(x)
     return lambda rows: -search.kneighbors(rows)[0][:, -1]
 
 
-def lof(x: Rows, seed: int) -> Score:
+def lof(x: Dataset, seed: int) -> Score:
     return LocalOutlierFactor(min(20, len(x) - 1), novelty=True).fit(x).score_samples
 
 
-def isolation_forest(x: Rows, seed: int) -> Score:
+def isolation_forest(x: Dataset, seed: int) -> Score:
     return IsolationForest(random_state=seed).fit(x).score_samples
 
 
-def one_class_svm(x: Rows, seed: int) -> Score:
+def one_class_svm(x: Dataset, seed: int) -> Score:
     return OneClassSVM().fit(x).score_samples
 
 
-def mixture(x: Rows, seed: int) -> Score:
+def mixture(x: Dataset, seed: int) -> Score:
     fits = [
         GaussianMixture(k, reg_covar=1e-3, random_state=seed).fit(x) for k in COMPONENTS if k == 1 or 2 * k < len(x)
     ]
     return min(fits, key=lambda fit: fit.bic(x)).score_samples
 
 
-def pca(x: Rows, seed: int) -> Score:
+def pca(x: Dataset, seed: int) -> Score:
     axes = PCA(0.95, random_state=seed).fit(x)
     return lambda rows: -np.square(rows - axes.inverse_transform(axes.transform(rows))).sum(1)
 
 
-def ecod(x: Rows, seed: int) -> Score:
+def ecod(x: Dataset, seed: int) -> Score:
     from pyod.models.ecod import ECOD
 
     return _pyod(ECOD(), x, seed)
 
 
-def lunar(x: Rows, seed: int) -> Score:
+def lunar(x: Dataset, seed: int) -> Score:
     from pyod.models.lunar import LUNAR
 
     return _pyod(LUNAR(n_neighbours=min(5, len(x) // 4)), x, seed)
 
 
-def auto_encoder(x: Rows, seed: int) -> Score:
+def auto_encoder(x: Dataset, seed: int) -> Score:
     from pyod.models.auto_encoder import AutoEncoder
 
     return _pyod(AutoEncoder(verbose=0, random_state=seed), x, seed)
 
 
-def vae(x: Rows, seed: int) -> Score:
+def vae(x: Dataset, seed: int) -> Score:
     from pyod.models.vae import VAE
 
     return _pyod(VAE(verbose=0, random_state=seed), x, seed)
 
 
-def _pyod(detector: Any, x: Rows, seed: int) -> Score:
+def _pyod(detector: Any, x: Dataset, seed: int) -> Score:
     torch.manual_seed(seed)
     detector.fit(x)
     return lambda rows: -np.asarray(detector.decision_function(rows), float)
@@ -131,7 +131,7 @@ def read(table: str) -> sets.Anomalies:
 
 
 @lru_cache(maxsize=1)
-def halves(table: str, left_out: int, seed: int) -> tuple[Rows, Rows, NDArray[np.bool_]]:
+def halves(table: str, left_out: int, seed: int) -> tuple[Dataset, Dataset, NDArray[np.bool_]]:
     """Return training rows, test rows and which of these are anomalies, in standardised columns."""
     if table in sets.RHO:
         data = sets.reverse(read(table), seed) if table == "kddcup-rev" else read(table)

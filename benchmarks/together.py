@@ -26,8 +26,8 @@ from joblib import Parallel, delayed
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
-from radogaga import Autoencoder, Dense, Gaussian, Mixture, RateDistortion, Scaling, SquaredError, fit
-from radogaga.experiments.anomaly_settings import PUBLISHED, Network
+from radogaga import MLP, Autoencoder, GaussianNoise, Mixture, RateDistortion, Scaling, SquaredError, fit
+from radogaga.experiments.anomaly_detection.settings import PUBLISHED, Network
 
 SHAPES = {
     "Thyroid": (1839, 6, replace(PUBLISHED["thyroid"], latents=2, batch=256)),
@@ -128,9 +128,9 @@ def task(train: Train, tables: Tensor, network: Network, steps: int, seed: int, 
 def make(x: Tensor, network: Network, seed: int) -> RateDistortion:
     torch.manual_seed(seed)
     widths = [x.shape[1], *network.hidden, network.latents]
-    autoencoder = Autoencoder(Dense(widths), Dense(widths[::-1]), network.latents, Scaling.min_max(x))
+    autoencoder = Autoencoder(MLP(widths), MLP(widths[::-1]), network.latents, Scaling.min_max(x))
     prior = Mixture(network.latents, network.components)
-    return RateDistortion(autoencoder, prior, SquaredError(), Gaussian(network.resolution))
+    return RateDistortion(autoencoder, prior, SquaredError(), GaussianNoise(network.resolution))
 
 
 def make_tables(runs: int, rows: int, columns: int) -> Tensor:

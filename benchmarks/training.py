@@ -16,15 +16,25 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from radogaga import Autoencoder, Density, Gaussian, Mixture, RateDistortion, Residual, Scaling, SquaredError, fit
+from radogaga import (
+    Autoencoder,
+    Density,
+    GaussianNoise,
+    Mixture,
+    RateDistortion,
+    ResidualMLP,
+    Scaling,
+    SquaredError,
+    fit,
+)
 from radogaga.datasets import flat
 
 BATCH, RESOLUTION, HIDDEN = 256, 0.04, (128, 128, 128)
 
 
 def make(x: Tensor) -> RateDistortion:
-    autoencoder = Autoencoder(Residual(16, 3, HIDDEN), Residual(3, 16, HIDDEN), 3, Scaling.root_mean_square(x))
-    return RateDistortion(autoencoder, Mixture(3, 20), SquaredError(), Gaussian(RESOLUTION))
+    autoencoder = Autoencoder(ResidualMLP(16, 3, HIDDEN), ResidualMLP(3, 16, HIDDEN), 3, Scaling.root_mean_square(x))
+    return RateDistortion(autoencoder, Mixture(3, 20), SquaredError(), GaussianNoise(RESOLUTION))
 
 
 def bare_training(model: RateDistortion, x: Tensor, steps: int) -> None:

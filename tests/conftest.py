@@ -10,7 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from radogaga import Autoencoder, Gaussian, Normal, RateDistortion, Residual, Scaling, SquaredError, cli, start_as_pca
+from radogaga import (
+    Autoencoder,
+    GaussianNoise,
+    Normal,
+    RateDistortion,
+    ResidualMLP,
+    Scaling,
+    SquaredError,
+    initialize_pca,
+)
+from radogaga.cli import main as cli
 
 torch.set_num_threads(1)
 
@@ -32,13 +42,13 @@ def make_model(rows: Tensor) -> Callable[..., RateDistortion]:
 
     def make(prior: nn.Module | None = None, *, latents: int = 2, curve: float = 0.0, **options) -> RateDistortion:
         torch.manual_seed(1)
-        networks = Residual(4, latents, [8]), Residual(latents, 4, [8])
+        networks = ResidualMLP(4, latents, [8]), ResidualMLP(latents, 4, [8])
         autoencoder = Autoencoder(*networks, latents=latents, scaling=Scaling.root_mean_square(rows))
-        start_as_pca(autoencoder, rows)
+        initialize_pca(autoencoder, rows)
         with torch.no_grad():
             for parameter in (p for network in networks for p in network.correction.parameters()):
                 parameter.add_(curve * torch.randn_like(parameter))
-        noise = options.pop("noise", Gaussian(std=0.1))
+        noise = options.pop("noise", GaussianNoise(std=0.1))
         return RateDistortion(autoencoder, prior or Normal(latents), SquaredError(), noise, **options)
 
     return make

@@ -7,22 +7,22 @@ import torch
 from torch import Tensor, nn
 
 from radogaga import (
+    MLP,
     Autodiff,
     Autoencoder,
     ConvolutionalDecoder,
     ConvolutionalEncoder,
-    Dense,
-    Gaussian,
+    GaussianNoise,
     Normal,
     QuadraticSSIM,
     RateDistortion,
-    Residual,
+    ResidualMLP,
     Scaling,
     SquaredError,
     align,
-    calibrate_gain,
     gram,
     load,
+    set_latent_scale,
 )
 
 ROWS, PICTURES = (400, 6), (60, 1, 16, 16)
@@ -30,7 +30,7 @@ NOISE = 0.2
 
 
 def dense() -> Autoencoder:
-    return Autoencoder(Dense([6, 12, 3]), Dense([3, 12, 6]), 3, Scaling(6))
+    return Autoencoder(MLP([6, 12, 3]), MLP([3, 12, 6]), 3, Scaling(6))
 
 
 def convolutional() -> Autoencoder:
@@ -53,7 +53,7 @@ def made(name: str, *, noisy_rate: bool = True) -> tuple[RateDistortion, Tensor]
     x = torch.rand(shape)
     autoencoder = make()
     autoencoder.set_gain(torch.linspace(0.5, 30, autoencoder.latents))
-    model = RateDistortion(autoencoder, Normal(autoencoder.latents), distortion, Gaussian(NOISE), noisy_rate=noisy_rate)
+    model = RateDistortion(autoencoder, Normal(autoencoder.latents), distortion, GaussianNoise(NOISE), noisy_rate=noisy_rate)
     return model.eval(), x
 
 
@@ -87,7 +87,7 @@ def test_aligned_latents_are_principal_components_of_the_metric_that_theory_has(
 def test_calibrated_gains_give_the_diagonal_that_theory_has(name, noisy_rate):
     model, x = made(name, noisy_rate=noisy_rate)
     before = model.autoencoder.decode(model.autoencoder.encode(x))
-    calibrate_gain(model, x)
+    set_latent_scale(model, x)
     metric, covariance = moments(model, x)
     torch.testing.assert_close(metric.diagonal(), theory(covariance.diagonal(), noisy_rate), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(model.autoencoder.decode(model.autoencoder.encode(x)), before, atol=1e-5, rtol=0)
@@ -137,7 +137,7 @@ class Bent(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "encoder", [Residual(6, 3), Bent(), nn.Identity(), Dense([6, 5])], ids=lambda network: type(network).__name__
+    "encoder", [ResidualMLP(6, 3), Bent(), nn.Identity(), MLP([6, 5])], ids=lambda network: type(network).__name__
 )
 def test_networks_that_cannot_take_a_linear_map_are_refused_and_stay_as_they_were(encoder):
     model, x = made("dense")

@@ -338,9 +338,9 @@ def test_a_table_that_is_not_kddcup_is_refused(tmp_path: Path, spoiled, message:
 def test_a_damaged_gzip_is_refused(tmp_path: Path) -> None:
     path = written(kdd_table(), tmp_path)
     content = path.read_bytes()
-    middle = len(content) // 2
-    spoiled = [b"", b"1,2,3\n", bytes(range(256)), content[:middle], content[:-4]]
-    spoiled += [content[:middle] + bytes(50) + content[middle + 50 :], content[:-8] + bytes(8)]
+    median = len(content) // 2
+    spoiled = [b"", b"1,2,3\n", bytes(range(256)), content[:median], content[:-4]]
+    spoiled += [content[:median] + bytes(50) + content[median + 50 :], content[:-8] + bytes(8)]
     for damaged in spoiled:
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"Expected the ten percent file .* damaged or another file"):

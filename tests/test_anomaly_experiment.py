@@ -8,9 +8,10 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from radogaga.experiments import anomaly, anomaly_methods
-from radogaga.experiments.anomaly_methods import Fitted
-from radogaga.experiments.anomaly_settings import AS_PUBLISHED, CHOSEN, PUBLISHED
+from radogaga.experiments.anomaly_detection import experiment as anomaly
+from radogaga.experiments.anomaly_detection import methods as anomaly_methods
+from radogaga.experiments.anomaly_detection.methods import Fitted
+from radogaga.experiments.anomaly_detection.settings import AS_PUBLISHED, CHOSEN, PUBLISHED
 
 FEW = "chosen,knn@standard"
 

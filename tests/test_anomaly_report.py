@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from radogaga.experiments import anomaly_report, anomaly_summary
+from radogaga.experiments.anomaly_detection import report as anomaly_report
+from radogaga.experiments.anomaly_detection import summary as anomaly_summary
 
 FAMILIES = {"dagmm": "published", "radogaga-d": "published", "radogaga-untuned": "untuned", "lone-peer": "peer"}
 PEERS = ("knn@min-max", "knn@standard")

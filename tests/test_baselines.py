@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from radogaga import DAGMM, Autoencoder, BetaVAE, Dense, EstimatedMixture, Scaling, SquaredError, fit, gram
-from radogaga.baselines import divergence
+from radogaga import DAGMM, MLP, Autoencoder, BetaVAE, EstimatedMixture, Scaling, SquaredError, fit, gram
+from radogaga.experiments.baselines.beta_vae import divergence
 
 
 def dagmm(x: torch.Tensor, with_residual: bool) -> DAGMM:
-    autoencoder = Autoencoder(Dense([x.shape[1], 2]), Dense([2, x.shape[1]]), 2, Scaling.min_max(x))
+    autoencoder = Autoencoder(MLP([x.shape[1], 2]), MLP([2, x.shape[1]]), 2, Scaling.min_max(x))
     latents = 4 if with_residual else 2
     return DAGMM(autoencoder, EstimatedMixture(latents, 2), with_residual=with_residual)
 
@@ -52,7 +52,7 @@ def test_a_linear_beta_vae_is_isometric_in_posterior_deviations(decomposed):
     x = torch.randn(2000, 5, generator=torch.Generator().manual_seed(0)) @ torch.diag(
         torch.tensor([3.0, 2, 0.1, 0.1, 0.1])
     )
-    model = BetaVAE(Dense([5, 4]), Dense([2, 5]), SquaredError(), weight=4.0, decomposed=decomposed)
+    model = BetaVAE(MLP([5, 4]), MLP([2, 5]), SquaredError(), weight=4.0, decomposed=decomposed)
     fit(model, x, steps=1500, learning_rate=3e-2)
     with torch.no_grad():
         mean, deviation = model.encode(x[:50])
@@ -65,6 +65,6 @@ def test_a_linear_beta_vae_is_isometric_in_posterior_deviations(decomposed):
 
 def test_a_decomposed_beta_vae_pays_for_both_halves_of_the_distortion():
     x = torch.randn(8, 5)
-    terms = BetaVAE(Dense([5, 4]), Dense([2, 5]), SquaredError(), weight=4.0, decomposed=True)(x)
+    terms = BetaVAE(MLP([5, 4]), MLP([2, 5]), SquaredError(), weight=4.0, decomposed=True)(x)
     assert (terms.isometry > 0).all()
-    assert (BetaVAE(Dense([5, 4]), Dense([2, 5]), SquaredError(), weight=4.0)(x).isometry == 0).all()
+    assert (BetaVAE(MLP([5, 4]), MLP([2, 5]), SquaredError(), weight=4.0)(x).isometry == 0).all()

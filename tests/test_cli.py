@@ -11,16 +11,16 @@ from PIL import Image
 from radogaga import (
     Autoencoder,
     Density,
-    Gaussian,
+    GaussianNoise,
     Normal,
     RateDistortion,
-    Residual,
+    ResidualMLP,
     Scaling,
     SquaredError,
     __version__,
-    start_as_pca,
+    initialize_pca,
 )
-from radogaga.experiments import density
+from radogaga.experiments.toy_density import experiment as density
 
 
 def refused(result, *words: str) -> bool:
@@ -163,9 +163,9 @@ def test_an_interrupted_table_says_that_it_goes_on(program, tmp_path, monkeypatc
 @pytest.fixture
 def saved_model(tmp_path):
     x = torch.randn(50, 4)
-    autoencoder = Autoencoder(Residual(4, 2), Residual(2, 4), 2, Scaling.standard(x))
-    start_as_pca(autoencoder, x)
-    Density(RateDistortion(autoencoder, Normal(2), SquaredError(), Gaussian(0.1)), 4).save(tmp_path / "model")
+    autoencoder = Autoencoder(ResidualMLP(4, 2), ResidualMLP(2, 4), 2, Scaling.standard(x))
+    initialize_pca(autoencoder, x)
+    Density(RateDistortion(autoencoder, Normal(2), SquaredError(), GaussianNoise(0.1)), 4).save(tmp_path / "model")
     return tmp_path / "model"
 
 

@@ -11,7 +11,7 @@ from pyarrow import ipc
 
 from mixed_table import mixed
 from radogaga import RaDOGAGA
-from radogaga.estimator_storage import save
+from radogaga.tabular.storage import save
 
 
 def people(rows: int, seed: int = 0) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def test_a_fine_density_is_fitted_scored_and_named(program, tmp_path):
     data = write(people(200), tmp_path / "train.csv")
     options = ("--id", "id", "--detail", "fine", "--max-steps", 0)
     assert program("fit", data, "--out", tmp_path / "model", *options).returncode == 0
-    assert RaDOGAGA.load(tmp_path / "model").detail == "fine"
+    assert RaDOGAGA.load(tmp_path / "model").smoothness == "fine"
     assert program("score", tmp_path / "model", data, "--out", tmp_path / "scores.csv").returncode == 0
     assert np.isfinite(pd.read_csv(tmp_path / "scores.csv")["score"]).all()
     assert "fine" in program("inspect", tmp_path / "model").stdout

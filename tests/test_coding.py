@@ -10,24 +10,24 @@ from torch import Tensor
 from radogaga import (
     Autoencoder,
     Factorized,
-    Gaussian,
+    GaussianNoise,
     InputError,
     Mixture,
     Noise,
     Normal,
     RateDistortion,
-    Residual,
+    ResidualMLP,
     Scaling,
     SquaredError,
-    Uniform,
+    UniformNoise,
     compress,
     decompress,
     fit,
-    quantised_rate,
-    start_as_pca,
+    initialize_pca,
+    quantized_rate,
 )
-from radogaga.coding import quantise
-from radogaga.priors import Prior
+from radogaga.method.compression import quantize
+from radogaga.method.priors.prior import Prior
 
 pytest.importorskip("constriction")
 
@@ -46,20 +46,20 @@ def bent(n: int, seed: int) -> Tensor:
 def trained(prior: Prior, noise: Noise, steps: int = 150) -> RateDistortion:
     torch.manual_seed(0)
     x = bent(4000, 1)
-    networks = Residual(FEATURES, LATENTS, [16]), Residual(LATENTS, FEATURES, [16])
+    networks = ResidualMLP(FEATURES, LATENTS, [16]), ResidualMLP(LATENTS, FEATURES, [16])
     autoencoder = Autoencoder(*networks, latents=LATENTS, scaling=Scaling(FEATURES))
-    start_as_pca(autoencoder, x)
+    initialize_pca(autoencoder, x)
     model = RateDistortion(autoencoder, prior, SquaredError(), noise)
     fit(model, x, steps=steps, learning_rate=1e-2)
     return model
 
 
 MAKERS: dict[str, Callable[[], RateDistortion]] = {
-    "factorized": lambda: trained(Factorized(LATENTS), Uniform(0.3)),
-    "coarse": lambda: trained(Factorized(LATENTS), Uniform(2.0)),
-    "Gaussian noise": lambda: trained(Factorized(LATENTS), Gaussian(0.1)),
-    "normal": lambda: trained(Normal(LATENTS), Uniform(0.3), steps=50),
-    "untrained": lambda: trained(Factorized(LATENTS), Uniform(0.3), steps=0),
+    "factorized": lambda: trained(Factorized(LATENTS), UniformNoise(0.3)),
+    "coarse": lambda: trained(Factorized(LATENTS), UniformNoise(2.0)),
+    "Gaussian noise": lambda: trained(Factorized(LATENTS), GaussianNoise(0.1)),
+    "normal": lambda: trained(Normal(LATENTS), UniformNoise(0.3), steps=50),
+    "untrained": lambda: trained(Factorized(LATENTS), UniformNoise(0.3), steps=0),
 }
 
 
@@ -74,7 +74,7 @@ each_model = pytest.mark.parametrize("name", MAKERS)
 def decoded(model: RateDistortion, x: Tensor) -> Tensor:
     """What the stream stands for."""
     with torch.no_grad():
-        return model.autoencoder.decode(quantise(model, x))
+        return model.autoencoder.decode(quantize(model, x))
 
 
 @each_model
@@ -87,7 +87,7 @@ def test_what_comes_back_is_the_decoded_quantised_latents_to_the_last_bit(models
 def test_latents_are_rounded_to_the_width_of_the_noise(models, name: str) -> None:
     model, x = models[name], bent(500, 2)
     width = math.sqrt(12 * model.noise.variance)
-    z, rounded = model.autoencoder.encode(x).detach(), quantise(model, x)
+    z, rounded = model.autoencoder.encode(x).detach(), quantize(model, x)
     assert (z - rounded).abs().max() < 0.5001 * width
     torch.testing.assert_close(rounded / width, (rounded / width).round(), atol=1e-4, rtol=1e-5)
 
@@ -95,7 +95,7 @@ def test_latents_are_rounded_to_the_width_of_the_noise(models, name: str) -> Non
 @each_model
 def test_a_long_stream_is_as_long_as_the_stated_rate(models, name: str) -> None:
     model, unseen = models[name], bent(10_000, 3)
-    stated, actual = quantised_rate(model, unseen).sum() / math.log(2), 8 * len(compress(model, unseen))
+    stated, actual = quantized_rate(model, unseen).sum() / math.log(2), 8 * len(compress(model, unseen))
     assert actual == pytest.approx(stated.item(), rel=0.01)
 
 
@@ -103,19 +103,19 @@ def test_a_long_stream_is_as_long_as_the_stated_rate(models, name: str) -> None:
 def test_the_stated_rate_is_the_priors_probability_of_the_bins(models, name: str) -> None:
     """Here by plain differences of the cumulative distribution; a code counts in units of 2^-24."""
     model, x = models[name], bent(500, 4)
-    width, z, prior = math.sqrt(12 * model.noise.variance), quantise(model, x).double(), model.prior
+    width, z, prior = math.sqrt(12 * model.noise.variance), quantize(model, x).double(), model.prior
     prior.double()
     with torch.no_grad():
         low, high = (prior.cumulative_logit(z + side * width).sigmoid() for side in (-0.5, 0.5))
     prior.float()
-    torch.testing.assert_close(quantised_rate(model, x), -(high - low).log().sum(1), atol=0.02, rtol=1e-4)
+    torch.testing.assert_close(quantized_rate(model, x), -(high - low).log().sum(1), atol=0.02, rtol=1e-4)
 
 
 def test_the_rate_of_a_fine_code_is_the_density_less_the_steps(models) -> None:
     model, x = models["Gaussian noise"], bent(500, 4)
     width = math.sqrt(12 * model.noise.variance)
-    expected = -model.prior.log_prob(quantise(model, x)).detach().double() - LATENTS * math.log(width)
-    assert (quantised_rate(model, x) - expected).abs().median() < 0.1
+    expected = -model.prior.log_prob(quantize(model, x)).detach().double() - LATENTS * math.log(width)
+    assert (quantized_rate(model, x) - expected).abs().median() < 0.1
 
 
 def test_compression_beats_what_does_not_know_the_data(models) -> None:
@@ -129,8 +129,8 @@ def test_rows_far_from_all_others_survive(models, name: str) -> None:
     x = bent(60, 6) * torch.logspace(0, 30, 60)[:, None]
     stream = compress(model, x)
     assert torch.equal(decompress(model, stream), decoded(model, x))
-    assert torch.isfinite(quantised_rate(model, x)).all()
-    assert 8 * len(stream) < quantised_rate(model, x).sum() / math.log(2) + 8 * 64
+    assert torch.isfinite(quantized_rate(model, x)).all()
+    assert 8 * len(stream) < quantized_rate(model, x).sum() / math.log(2) + 8 * 64
 
 
 @pytest.mark.parametrize("x", [bent(1, 7), torch.zeros(3, FEATURES), 1e6 * torch.ones(2, FEATURES)])
@@ -150,7 +150,7 @@ def test_a_model_that_is_as_good_as_new_reads_the_stream(models, tmp_path) -> No
 def test_streams_and_rates_leave_the_model_alone(models) -> None:
     model, x = models["factorized"], bent(10, 2)
     decompress(model, compress(model, x))
-    quantised_rate(model, x)
+    quantized_rate(model, x)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert all(parameter.requires_grad for parameter in model.parameters())
 
@@ -190,7 +190,7 @@ def test_another_models_stream_is_refused(models, other: str) -> None:
 
 def test_latents_that_depend_on_each_other_are_refused(models) -> None:
     model = models["factorized"]
-    mixed = RateDistortion(model.autoencoder, Mixture(LATENTS, 2), SquaredError(), Uniform(0.3))
+    mixed = RateDistortion(model.autoencoder, Mixture(LATENTS, 2), SquaredError(), UniformNoise(0.3))
     with pytest.raises(InputError, match="independent latents; got Mixture"):
         compress(mixed, bent(20, 2))
 

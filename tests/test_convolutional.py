@@ -9,24 +9,24 @@ from torch.func import grad, hessian, jacfwd, jacrev, vmap
 
 from radogaga import (
     GDN,
+    MLP,
     Autoencoder,
     ConvolutionalDecoder,
     ConvolutionalEncoder,
-    Dense,
-    Gaussian,
+    GaussianNoise,
     InputError,
-    LinearPlus,
+    LinearSkip,
     Normal,
     RateDistortion,
     Scaling,
     SquaredError,
     gram,
+    initialize_pca,
     load,
     measure_isometry,
     save,
-    start_as_pca,
 )
-from radogaga.divisive import normalize
+from radogaga.method.networks.gdn import normalize
 
 GDNS = {"gdn": False, "inverse gdn": True}
 each_gdn = pytest.mark.parametrize("inverse", GDNS.values(), ids=GDNS)
@@ -165,9 +165,9 @@ def pair(latents: int, size: dict) -> tuple[ConvolutionalEncoder, ConvolutionalD
     return ConvolutionalEncoder(latents, **size), ConvolutionalDecoder(latents, **mirrored)
 
 
-def residual_pair(latents: int, size: dict) -> tuple[LinearPlus, LinearPlus]:
+def residual_pair(latents: int, size: dict) -> tuple[LinearSkip, LinearSkip]:
     encoder, decoder = pair(latents, size)
-    return LinearPlus(size["shape"], [latents], encoder), LinearPlus([latents], size["shape"], decoder)
+    return LinearSkip(size["shape"], [latents], encoder), LinearSkip([latents], size["shape"], decoder)
 
 
 PAIRS = {"convolutional": pair, "residual": residual_pair}
@@ -265,7 +265,7 @@ def test_layers_that_do_not_fit_are_refused(network, size: dict) -> None:
 def pca_start(x: Tensor, latents: int) -> Autoencoder:
     networks = residual_pair(latents, {"shape": x.shape[1:], "filters": (8, 8), "kernels": (5, 5)})
     autoencoder = Autoencoder(*networks, latents=latents, scaling=Scaling(1))
-    start_as_pca(autoencoder, x)
+    initialize_pca(autoencoder, x)
     return autoencoder
 
 
@@ -283,7 +283,7 @@ def test_start_is_the_principal_components_of_pictures(latents: int) -> None:
 
 def test_start_is_exactly_isometric() -> None:
     x = torch.rand(40, 2, 8, 8)
-    measured = measure_isometry(RateDistortion(pca_start(x, 5), Normal(5), SquaredError(), Gaussian(0.1)), x)
+    measured = measure_isometry(RateDistortion(pca_start(x, 5), Normal(5), SquaredError(), GaussianNoise(0.1)), x)
     found = measured.diag_mean, measured.diag_sd, measured.off_rms, measured.condition, measured.probe_r
     assert found == pytest.approx((1, 0, 0, 1, 1), abs=1e-4)
 
@@ -302,6 +302,6 @@ def test_every_part_of_the_correction_learns_after_one_step() -> None:
 
 
 def test_network_around_a_line_can_be_any() -> None:
-    network = LinearPlus((4,), (3,), Dense([4, 8, 3]))
+    network = LinearSkip((4,), (3,), MLP([4, 8, 3]))
     x = torch.randn(5, 4)
     assert torch.equal(network(x), network.linear(x))

@@ -2,7 +2,7 @@ import statistics
 
 import pytest
 
-from radogaga.experiments import density
+from radogaga.experiments.toy_density import experiment as density
 
 
 def run_seeds(source: str, method: str, seeds: int, data: str | None = None) -> list[dict]:

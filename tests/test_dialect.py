@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from radogaga.errors import InputError
-from radogaga.tables.dialect import Dialect
-from radogaga.tables.files import open_source, read
+from radogaga.tabular.files.dialect import Dialect
+from radogaga.tabular.files.table_files import open_source, read
 
 FRAME = pd.DataFrame(
     {

@@ -8,7 +8,7 @@ from scipy import sparse
 from torch import Tensor
 
 from radogaga import InputError
-from radogaga.errors import as_rows, refuse_constant_columns
+from radogaga._utils.checks import check_rows, check_no_constant_columns
 
 NUMBERS = [[1, 2], [3, 4], [5, 6]]
 FORMS = {
@@ -52,7 +52,7 @@ BAD = {
 
 @pytest.mark.parametrize("x", FORMS.values(), ids=FORMS)
 def test_numbers_become_rows_in_any_form(x: object) -> None:
-    rows = as_rows(x, columns=2, least_rows=3)
+    rows = check_rows(x, columns=2, least_rows=3)
     assert rows.is_floating_point()
     assert rows.tolist() == NUMBERS
 
@@ -60,33 +60,33 @@ def test_numbers_become_rows_in_any_form(x: object) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_floats_keep_their_precision(dtype: torch.dtype) -> None:
     x = torch.rand(3, 2, dtype=dtype)
-    assert torch.equal(as_rows(x), x)
-    assert as_rows(x).dtype == as_rows(x.numpy()).dtype == dtype
+    assert torch.equal(check_rows(x), x)
+    assert check_rows(x).dtype == check_rows(x.numpy()).dtype == dtype
 
 
 @pytest.mark.parametrize(("x", "message"), BAD.values(), ids=BAD)
 def test_bad_rows_are_refused_in_a_sentence(x: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        as_rows(x)
+        check_rows(x)
 
 
 @pytest.mark.parametrize(("x", "message"), BAD.values(), ids=BAD)
 def test_messages_name_the_rows_and_say_what_to_do(x: object, message: str) -> None:
     with pytest.raises(InputError, match=r"^Expected .*the patients.* got .*\. [A-Z].*\.$"):
-        as_rows(x, name="the patients")
+        check_rows(x, name="the patients")
 
 
 @pytest.mark.parametrize("columns", [1, 3])
 def test_other_columns_are_refused(columns: int) -> None:
     with pytest.raises(InputError, match=f"Expected {columns} columns.*got 2"):
-        as_rows(NUMBERS, columns=columns)
+        check_rows(NUMBERS, columns=columns)
 
 
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(InputError, match=r"at least 4 rows.*got 3"):
-        as_rows(NUMBERS, least_rows=4)
+        check_rows(NUMBERS, least_rows=4)
     with pytest.raises(InputError, match=r"at least 1 rows.*got 0"):
-        as_rows(np.ones((0, 2)))
+        check_rows(np.ones((0, 2)))
 
 
 CONSTANT = {
@@ -100,15 +100,15 @@ CONSTANT = {
 @pytest.mark.parametrize(("rows", "columns"), CONSTANT.values(), ids=CONSTANT)
 def test_constant_columns_are_refused_by_number(rows: Tensor, columns: str) -> None:
     with pytest.raises(InputError, match=rf"the patients; got .*\({columns}\)"):
-        refuse_constant_columns(rows, "the patients")
+        check_no_constant_columns(rows, "the patients")
 
 
 def test_columns_that_vary_are_welcome() -> None:
     x = torch.ones(100, 2)
     x[-1] = torch.tensor([1.0 + 1e-6, 2.0])
-    refuse_constant_columns(x)
+    check_no_constant_columns(x)
 
 
 def test_input_errors_are_value_errors() -> None:
     with pytest.raises(ValueError, match="Expected"):
-        as_rows([1.0])
+        check_rows([1.0])

@@ -45,7 +45,7 @@ def fitted() -> RaDOGAGA:
 
 @pytest.mark.filterwarnings("ignore:.*rows are too few:UserWarning", "ignore:Only .* rows differ:UserWarning")
 @parametrize_with_checks(
-    [RaDOGAGA(max_steps=3), RaDOGAGA(max_steps=3, detail="fine"), RaDOGAGA(max_steps=3, detail="both")]
+    [RaDOGAGA(max_steps=3), RaDOGAGA(max_steps=3, smoothness="fine"), RaDOGAGA(max_steps=3, smoothness="both")]
 )
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
@@ -56,7 +56,7 @@ def test_scikit_learns_checks(estimator, check):
 
 @each_detail
 @pytest.mark.parametrize("angle", [0.0, 0.5])
-def test_density_integrates_to_one_in_raw_units(angle, detail):
+def test_density_integrates_to_one_in_raw_units(angle, smoothness):
     random = np.random.RandomState(0)
     t = random.normal(size=1000)
     x = np.stack([t, 0.5 * t**2 + 0.3 * random.normal(size=1000)], 1) @ [
@@ -64,7 +64,7 @@ def test_density_integrates_to_one_in_raw_units(angle, detail):
         [np.sin(angle), np.cos(angle)],
     ]
     x = x * [30.0, 0.01] + [500.0, 0.0]
-    model = small(max_steps=300, detail=detail).fit(x)
+    model = small(max_steps=300, smoothness=smoothness).fit(x)
     low, high = x.min(0) - 2 * x.std(0), x.max(0) + 2 * x.std(0)
     axes = [np.linspace(a, b, 300) for a, b in zip(low, high, strict=True)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
@@ -81,14 +81,14 @@ def test_typical_rows_score_higher(fitted):
 
 @pytest.mark.parametrize("detail", ["coarse", "fine", "both"])
 @pytest.mark.parametrize(("rows", "wild"), [(60, 1), (150, 3), (3000, 3)])
-def test_a_few_wild_values_among_the_training_rows_hide_no_anomaly(rows, wild, detail):
+def test_a_few_wild_values_among_the_training_rows_hide_no_anomaly(rows, wild, smoothness):
     random = np.random.default_rng(0)
     x = random.normal(size=(rows, 3)) @ random.normal(size=(3, 6)) + 0.1 * random.normal(size=(rows, 6))
     off = 6 * x[:, 2].std() * np.eye(6)[2]
     new = np.concatenate([x[:50], x[:50] + off])
-    tame = RaDOGAGA(max_steps=0, random_state=0, detail=detail).fit(x)
+    tame = RaDOGAGA(max_steps=0, random_state=0, smoothness=smoothness).fit(x)
     x[:wild, 2] = [1e6, 2e6, 5e6][:wild]
-    model = RaDOGAGA(max_steps=0, random_state=0, detail=detail).fit(x)
+    model = RaDOGAGA(max_steps=0, random_state=0, smoothness=smoothness).fit(x)
     scores = model.score_samples(new)
     assert roc_auc_score(np.arange(100) < 50, scores) > 0.97  # it was under .6 before they were drawn in
     assert model.explained_variance_ratio_[:3] == pytest.approx(tame.explained_variance_ratio_[:3], abs=0.1)
@@ -193,8 +193,8 @@ def test_resolution_and_isometry_are_told(fitted):
 
 
 @each_detail
-def test_samples_follow_the_density(detail):
-    model = small(detail=detail).fit(curved(400))
+def test_samples_follow_the_density(smoothness):
+    model = small(smoothness=smoothness).fit(curved(400))
     sample = model.sample(1000)
     scores = [np.median(model.score_samples(rows)) for rows in (sample, curved(1000, seed=1))]
     assert scores[0] == pytest.approx(scores[1], abs=0.5)
@@ -205,14 +205,14 @@ def test_fine_detail_makes_new_rows_of_a_thin_sheet_likelier():
     random = np.random.RandomState(0)
     z, noise = random.normal(size=(600, 2)), np.geomspace(0.3, 0.01, 6) * random.normal(size=(600, 6))
     x = np.concatenate([z, z @ random.normal(size=(2, 4))], 1) + noise
-    coarse, fine = (small(detail=detail).fit(x[:300]).score(x[300:]) for detail in ("coarse", "fine"))
+    coarse, fine = (small(smoothness=smoothness).fit(x[:300]).score(x[300:]) for smoothness in ("coarse", "fine"))
     assert fine > coarse + 1
 
 
 def test_both_details_rank_unusual_rows_as_the_coarse_one_and_make_usual_ones_likelier():
     x, benign = load_breast_cancer(return_X_y=True)
     normal, malignant = x[benign == 1], x[benign == 0]
-    coarse, both = (small(max_steps=0, detail=detail).fit(normal[:250]) for detail in ("coarse", "both"))
+    coarse, both = (small(max_steps=0, smoothness=smoothness).fit(normal[:250]) for smoothness in ("coarse", "both"))
     assert both.score(normal[250:]) > coarse.score(normal[250:]) + 5
     score = coarse.score_samples(malignant)
     low = score < np.quantile(coarse.score_samples(normal[250:]), 0.02)
@@ -254,8 +254,8 @@ def test_the_same_seed_is_the_same_model_and_nothing_outside_moves(fitted):
 
 @each_detail
 @pytest.mark.parametrize("n_jobs", [2, 3, -1])
-def test_scores_are_the_same_to_the_last_bit_on_any_number_of_threads(n_jobs, detail):
-    model, x, threads = small(detail=detail).fit(curved(400)), curved(20_000, seed=1), torch.get_num_threads()
+def test_scores_are_the_same_to_the_last_bit_on_any_number_of_threads(n_jobs, smoothness):
+    model, x, threads = small(smoothness=smoothness).fit(curved(400)), curved(20_000, seed=1), torch.get_num_threads()
     alone = model.score_samples(x)
     assert np.array_equal(model.set_params(n_jobs=n_jobs).score_samples(x), alone)
     with joblib.parallel_config(n_jobs=2):
@@ -285,9 +285,9 @@ def test_weights_that_are_not_whole_are_drawn():
 
 
 @each_detail
-def test_saved_and_loaded_scores_are_the_same_to_the_last_bit(tmp_path, detail):
+def test_saved_and_loaded_scores_are_the_same_to_the_last_bit(tmp_path, smoothness):
     frame = pd.DataFrame(curved(100), columns=["a", "b", "c"])
-    model = small(detail=detail).fit(frame)
+    model = small(smoothness=smoothness).fit(frame)
     model.save(tmp_path / "model")
     model.save(tmp_path / "model")  # over itself
     for other in (RaDOGAGA.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
@@ -350,11 +350,11 @@ def wild(value: float) -> np.ndarray:
     ],
 )  # fmt: skip
 @each_detail
-def test_hostile_tables_work(x, detail):
+def test_hostile_tables_work(x, smoothness):
     x = np.asarray(x, dtype=np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        model = small(max_steps=5, detail=detail).fit(x)
+        model = small(max_steps=5, smoothness=smoothness).fit(x)
     for values in (model.score_samples(x), model.transform(x), model.sample(5), model.p_value(x)):
         assert np.isfinite(values).all()
     assert np.isfinite(model.inverse_transform(model.transform(x))).all()

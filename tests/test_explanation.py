@@ -66,7 +66,7 @@ def test_constant_columns_that_differ_are_mentioned():
     with pytest.warns(UserWarning, match="1 of 3 columns are constant"):
         model = RaDOGAGA(max_steps=0, random_state=0).fit(x)
     explanation = model.explain([[0.0, 8.0, 0.0], [0.0, 7.0, 0.0]])
-    assert explanation.off_constant.tolist() == [[False, True, False], [False, False, False]]
+    assert explanation.changed_constant.tolist() == [[False, True, False], [False, False, False]]
     assert explanation.contributions[0, 1] == 0
 
 

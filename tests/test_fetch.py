@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from radogaga import InputError
-from radogaga.cli import app
+from radogaga.cli.main import app
 from radogaga.datasets import fetch as module
 from radogaga.datasets.fetch import FILES, fetch, find, locate
 

@@ -6,11 +6,11 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from radogaga import (
+    MLP,
     Autodiff,
     CrossEntropy,
-    Dense,
     Distortion,
-    Gaussian,
+    GaussianNoise,
     Mixture,
     Normal,
     SquaredError,
@@ -29,9 +29,9 @@ DISTORTIONS = {
     "autodiff": Autodiff(exponential),
 }
 DECODERS = {
-    "linear": lambda: Dense([3, 5]),
-    "tanh": lambda: Dense([3, 8, 5]),
-    "picture": lambda: nn.Sequential(Dense([3, 8, 12]), nn.Unflatten(1, (3, 2, 2)), nn.Conv2d(3, 2, 2, padding=1)),
+    "linear": lambda: MLP([3, 5]),
+    "tanh": lambda: MLP([3, 8, 5]),
+    "picture": lambda: nn.Sequential(MLP([3, 8, 12]), nn.Unflatten(1, (3, 2, 2)), nn.Conv2d(3, 2, 2, padding=1)),
 }
 each_distortion = pytest.mark.parametrize("distortion", DISTORTIONS.values(), ids=DISTORTIONS)
 
@@ -43,7 +43,7 @@ def metric(distortion: Distortion, x: Tensor) -> Tensor:
 
 @each_distortion
 def test_gram_is_the_jacobian_on_both_sides_of_the_metric(distortion: Distortion) -> None:
-    decode = nn.Sequential(Dense([3, 8, 5]), nn.Sigmoid()).double()
+    decode = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double()
     z = torch.randn(4, 3, dtype=torch.float64)
     for row, found in zip(z, gram(decode, distortion, z), strict=True):
         jacobian = torch.autograd.functional.jacobian(lambda v: decode(v[None])[0], row)
@@ -61,7 +61,7 @@ def test_gram_takes_any_decoder(make) -> None:
 
 @each_distortion
 def test_gram_is_symmetric_and_positive(distortion: Distortion) -> None:
-    decode = nn.Sequential(Dense([3, 8, 5]), nn.Sigmoid()).double()
+    decode = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double()
     grams = gram(decode, distortion, torch.randn(20, 3, dtype=torch.float64))
     torch.testing.assert_close(grams, grams.mT)
     assert (torch.linalg.eigvalsh(grams) > 0).all()
@@ -69,7 +69,7 @@ def test_gram_is_symmetric_and_positive(distortion: Distortion) -> None:
 
 @each_distortion
 def test_gram_in_parts_is_the_gram_of_the_whole(distortion: Distortion, monkeypatch: pytest.MonkeyPatch) -> None:
-    decode, z = nn.Sequential(Dense([3, 8, 5]), nn.Sigmoid()).double(), torch.randn(7, 3, dtype=torch.float64)
+    decode, z = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double(), torch.randn(7, 3, dtype=torch.float64)
     whole = gram(decode, distortion, z)
     monkeypatch.setattr("radogaga.tangents._MOST_NUMBERS", 2 * 3 * 5)
     torch.testing.assert_close(gram(decode, distortion, z), whole)
@@ -77,7 +77,7 @@ def test_gram_in_parts_is_the_gram_of_the_whole(distortion: Distortion, monkeypa
 
 @each_distortion
 def test_gram_is_the_same_without_gradients(distortion: Distortion) -> None:
-    decode, z = nn.Sequential(Dense([3, 8, 5]), nn.Sigmoid()).double(), torch.randn(4, 3, dtype=torch.float64)
+    decode, z = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double(), torch.randn(4, 3, dtype=torch.float64)
     with torch.no_grad():
         without = gram(decode, distortion, z)
     torch.testing.assert_close(without, gram(decode, distortion, z))
@@ -152,7 +152,7 @@ PREDICTED = {
 
 @pytest.mark.parametrize(("prior", "variance"), PREDICTED.values(), ids=PREDICTED)
 def test_prediction_is_by_the_spread_within_a_component(make_model, prior, variance: tuple[float, float]) -> None:
-    model = make_model(prior(), noise=Gaussian(0.7))
+    model = make_model(prior(), noise=GaussianNoise(0.7))
     with torch.no_grad():
         x = model.autoencoder.decode(model.prior.sample(4000))
     v = torch.tensor(variance)
@@ -160,7 +160,7 @@ def test_prediction_is_by_the_spread_within_a_component(make_model, prior, varia
 
 
 def test_prediction_is_one_with_a_clean_rate(make_model, rows: Tensor) -> None:
-    measured = measure_isometry(make_model(noise=Gaussian(0.7), noisy_rate=False), rows)
+    measured = measure_isometry(make_model(noise=GaussianNoise(0.7), noisy_rate=False), rows)
     assert torch.equal(measured.prediction, torch.ones(2))
 
 

@@ -6,22 +6,26 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from radogaga import Factorized, Gaussian, InputError, Normal, RateDistortion, SquaredError, load
-from radogaga.cli import app
-from radogaga.experiments import isometry, isometry_methods, isometry_report, runs
-from radogaga.experiments.isometry_analysis import analyse, of_rate_distortion
+from radogaga import Factorized, GaussianNoise, InputError, Normal, RateDistortion, SquaredError, load
+from radogaga.cli.main import app
+from radogaga.datasets.ellipses import soft_ellipses, write_ellipses
+from radogaga.experiments import runs
+from radogaga.experiments.image_isometry import experiment as isometry
+from radogaga.experiments.image_isometry import methods as isometry_methods
+from radogaga.experiments.image_isometry import report as isometry_report
+from radogaga.experiments.image_isometry.analysis import analyse, of_rate_distortion
 from radogaga.experiments.runs import read_arrays
 from radogaga.images import Pictures, prepare_images, read_images
-from radogaga.images.shapes import soft_shapes, write_shapes
-from radogaga.networks import Autoencoder
-from radogaga.principal import PrincipalDecoder, PrincipalEncoder, start_as_metric_pca
-from radogaga.scaling import Scaling
+from radogaga.method.autoencoder import Autoencoder
+from radogaga.method.initialization import initialize_metric_pca
+from radogaga.method.networks.pca_networks import PCADecoder, PCAEncoder
+from radogaga.method.scaling import Scaling
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes")
-    write_shapes(folder / "shapes.zip", 700, size=16)
+    write_ellipses(folder / "shapes.zip", 700, size=16)
     prepare_images(folder / "shapes.zip", folder / "shapes.npy", size=16)
     return folder / "shapes.npy"
 
@@ -34,7 +38,7 @@ def reproduce(images, out, *more):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(isometry_methods, "_AXES", 40)
         patch.setattr(isometry_methods, "_HIDDEN", (16,))
-        patch.setattr(isometry_methods.Factorized, "fit_latents", partial(Factorized.fit_latents, steps=10))
+        patch.setattr(isometry_methods.Factorized, "fit", partial(Factorized.fit, steps=10))
         patch.setattr(isometry, "PCA_NOISE", (0.3, 1.0))
         arguments = ["reproduce", "isometry", "--images", str(images), "--out", str(out), "--steps", "4", "--quiet"]
         result = CliRunner().invoke(app, [*arguments, *more])
@@ -131,7 +135,7 @@ def test_missing_pictures_are_refused(tmp_path):
 
 
 def test_few_pictures_are_refused(tmp_path):
-    write_shapes(tmp_path / "few.zip", 60, size=16)
+    write_ellipses(tmp_path / "few.zip", 60, size=16)
     prepare_images(tmp_path / "few.zip", tmp_path / "few.npy", size=16)
     with pytest.raises(InputError, match="at least 50 pictures to train on and 50 to test on"):
         isometry.check(isometry.Config(tmp_path / "few.npy", tmp_path / "out"))
@@ -164,9 +168,9 @@ def test_inactive_latents_are_told_from_active_ones(images):
     kept = read_images(images)
     train, test = Pictures(kept.array, kept.train), Pictures(kept.array, kept.test)
     size = {"latents": 8, "shape": (3, 16, 16), "axes": 20, "hidden": (8,)}
-    autoencoder = Autoencoder(PrincipalEncoder(**size), PrincipalDecoder(**size), 8, Scaling(1))
-    variance = start_as_metric_pca(autoencoder, train[:], SquaredError())
-    noise = Gaussian(float(variance[4] * variance[5]) ** 0.25)
+    autoencoder = Autoencoder(PCAEncoder(**size), PCADecoder(**size), 8, Scaling(1))
+    variance = initialize_metric_pca(autoencoder, train[:], SquaredError())
+    noise = GaussianNoise(float(variance[4] * variance[5]) ** 0.25)
     row, arrays = analyse(
         of_rate_distortion(RateDistortion(autoencoder, Normal(8), SquaredError(), noise)), test, torch.device("cpu")
     )
@@ -175,10 +179,10 @@ def test_inactive_latents_are_told_from_active_ones(images):
 
 
 def test_shapes_are_drawn_by_their_seed():
-    assert np.array_equal(soft_shapes(3, seed=1), soft_shapes(3, seed=1))
-    assert not np.array_equal(soft_shapes(3, seed=1), soft_shapes(3, seed=2))
+    assert np.array_equal(soft_ellipses(3, seed=1), soft_ellipses(3, seed=1))
+    assert not np.array_equal(soft_ellipses(3, seed=1), soft_ellipses(3, seed=2))
 
 
 def test_shapes_go_into_a_zip_only(tmp_path):
     with pytest.raises(InputError, match=r"file \*\.zip"):
-        write_shapes(tmp_path / "shapes.tar", 3)
+        write_ellipses(tmp_path / "shapes.tar", 3)

@@ -3,20 +3,20 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from radogaga import Autoencoder, Dense, InputError, Residual, Scaling, start_as_pca
+from radogaga import MLP, Autoencoder, InputError, ResidualMLP, Scaling, initialize_pca
 
 NETWORKS = {
-    "dense": lambda: Dense([4, 8, 3]),
-    "deep dense with dropout": lambda: Dense([4, 8, 6, 3], nn.ReLU, dropout=0.5),
-    "linear dense": lambda: Dense([4, 3]),
-    "residual": lambda: Residual(4, 3),
-    "small residual": lambda: Residual(4, 3, hidden=[5], activation=nn.Tanh),
+    "dense": lambda: MLP([4, 8, 3]),
+    "deep dense with dropout": lambda: MLP([4, 8, 6, 3], nn.ReLU, dropout=0.5),
+    "linear dense": lambda: MLP([4, 3]),
+    "residual": lambda: ResidualMLP(4, 3),
+    "small residual": lambda: ResidualMLP(4, 3, hidden=[5], activation=nn.Tanh),
 }
 LINEAR_AT_START = {
-    "linear dense": lambda: Dense([4, 3]),
-    "linear dense with dropout": lambda: Dense([4, 3], dropout=0.5),
-    "residual": lambda: Residual(4, 3),
-    "residual of tanh": lambda: Residual(4, 3, activation=nn.Tanh),
+    "linear dense": lambda: MLP([4, 3]),
+    "linear dense with dropout": lambda: MLP([4, 3], dropout=0.5),
+    "residual": lambda: ResidualMLP(4, 3),
+    "residual of tanh": lambda: ResidualMLP(4, 3, activation=nn.Tanh),
 }
 SCALINGS = {"uniform": Scaling.root_mean_square, "per column": Scaling.standard}
 each_network = pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
@@ -57,7 +57,7 @@ def test_network_is_affine_at_its_start(make) -> None:
 
 
 def test_dropout_only_acts_in_training() -> None:
-    network, x = Dense([4, 50, 3], dropout=0.5), torch.randn(7, 4)
+    network, x = MLP([4, 50, 3], dropout=0.5), torch.randn(7, 4)
     assert not torch.equal(network(x), network(x))
     network.eval()
     assert torch.equal(network(x), network(x))
@@ -65,8 +65,8 @@ def test_dropout_only_acts_in_training() -> None:
 
 def pca_start(x: Tensor, latents: int, scaling) -> Autoencoder:
     width = x.shape[1]
-    model = Autoencoder(Residual(width, latents), Residual(latents, width), latents, scaling=scaling(x))
-    start_as_pca(model, x)
+    model = Autoencoder(ResidualMLP(width, latents), ResidualMLP(latents, width), latents, scaling=scaling(x))
+    initialize_pca(model, x)
     return model
 
 
@@ -84,9 +84,9 @@ def test_start_is_the_principal_components_of_scaled_rows(rows: Tensor, scaling,
 
 
 def test_start_needs_two_residual_networks(rows: Tensor) -> None:
-    model = Autoencoder(Dense([4, 2]), Dense([2, 4]), 2, scaling=Scaling(4))
+    model = Autoencoder(MLP([4, 2]), MLP([2, 4]), 2, scaling=Scaling(4))
     with pytest.raises(TypeError, match="Residual"):
-        start_as_pca(model, rows)
+        initialize_pca(model, rows)
 
 
 @pytest.mark.parametrize(("few", "latents"), [(1, 2), (2, 3)])

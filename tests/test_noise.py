@@ -2,12 +2,12 @@ import pytest
 import torch
 from scipy import stats
 
-from radogaga import Gaussian, Noise, Uniform
+from radogaga import GaussianNoise, Noise, UniformNoise
 
-NOISES = {"gaussian": Gaussian(std=0.3), "uniform": Uniform(), "narrow uniform": Uniform(width=0.02)}
+NOISES = {"gaussian": GaussianNoise(std=0.3), "uniform": UniformNoise(), "narrow uniform": UniformNoise(width=0.02)}
 LAWS = {
-    "gaussian": (Gaussian(std=0.3), stats.norm(0, 0.3)),
-    "uniform": (Uniform(width=0.8), stats.uniform(-0.4, 0.8)),
+    "gaussian": (GaussianNoise(std=0.3), stats.norm(0, 0.3)),
+    "uniform": (UniformNoise(width=0.8), stats.uniform(-0.4, 0.8)),
 }
 each_noise = pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
 

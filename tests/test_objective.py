@@ -7,11 +7,11 @@ from torch import Tensor
 
 from radogaga import (
     DAGMM,
+    MLP,
     Autoencoder,
-    Dense,
     EstimatedMixture,
     Factorized,
-    Gaussian,
+    GaussianNoise,
     Identity,
     Log,
     Mixture,
@@ -19,12 +19,12 @@ from radogaga import (
     RateDistortion,
     Scaling,
     SquaredError,
-    Uniform,
+    UniformNoise,
     fit,
     fit_with_mixture,
     gram,
 )
-from radogaga.objective import residual_features
+from radogaga.method.objective import residual_features
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Still:
         return torch.full_like(z, self.std)
 
 
-NOISES = {"gaussian": Gaussian(std=0.1), "uniform": Uniform(width=0.5), "still": Still()}
+NOISES = {"gaussian": GaussianNoise(std=0.1), "uniform": UniformNoise(width=0.5), "still": Still()}
 PRIORS = {
     "normal": Normal,
     "mixture": lambda n: Mixture(n, 3),
@@ -94,7 +94,7 @@ def test_constant_follows_weight_and_noise(make_model, noise, weight: float) -> 
     assert math.exp(model.unit_scale_log()) == pytest.approx(model.constant ** (2 / 2))
 
 
-@pytest.mark.parametrize("noise", [Gaussian(std=0.1), Uniform(width=0.5)], ids=["gaussian", "uniform"])
+@pytest.mark.parametrize("noise", [GaussianNoise(std=0.1), UniformNoise(width=0.5)], ids=["gaussian", "uniform"])
 @pytest.mark.parametrize("latents", [1, 2, 4])
 def test_noise_costs_an_isometric_decoder_half_a_nat_for_each_latent(
     make_model, rows: Tensor, noise, latents: int
@@ -118,14 +118,14 @@ def test_weights_multiply_their_terms(make_model, rows: Tensor) -> None:
 
 
 def test_stiffness_adds_to_the_isometry_term_alone(make_model, rows: Tensor) -> None:
-    soft, stiff = (make_model(curve=0.2, noise=Still(), stiffness=k)(rows) for k in (0.0, 8.0))
+    soft, stiff = (make_model(curve=0.2, noise=Still(), isometry_penalty=k)(rows) for k in (0.0, 8.0))
     torch.testing.assert_close(stiff.rate, soft.rate)
     torch.testing.assert_close(stiff.reconstruction, soft.reconstruction)
     assert (stiff.isometry > soft.isometry).all()
 
 
 def test_stiffness_costs_an_isometric_model_nothing(make_model, rows: Tensor) -> None:
-    soft, stiff = (make_model(noise=Still(), stiffness=k)(rows) for k in (0.0, 8.0))
+    soft, stiff = (make_model(noise=Still(), isometry_penalty=k)(rows) for k in (0.0, 8.0))
     torch.testing.assert_close(stiff.isometry, soft.isometry, rtol=1e-4, atol=1e-5)
 
 
@@ -244,11 +244,11 @@ def plane_in_space(n: int = 2000) -> tuple[Tensor, Tensor]:
 def trained_linear_model(
     x: Tensor, prior: Mixture, constant: float, noisy_rate: bool, steps: int = 1500
 ) -> RateDistortion:
-    networks = Dense([5, 2]), Dense([2, 5])
+    networks = MLP([5, 2]), MLP([2, 5])
     weight = constant / (2 * STD**2)
     autoencoder = Autoencoder(*networks, latents=2, scaling=Scaling(5))
     model = RateDistortion(
-        autoencoder, prior, SquaredError(), Gaussian(STD), isometry_weight=weight, noisy_rate=noisy_rate
+        autoencoder, prior, SquaredError(), GaussianNoise(STD), isometry_weight=weight, noisy_rate=noisy_rate
     )
     fit(model, x, steps=steps, batch_size=500, learning_rate=2e-2)
     return model

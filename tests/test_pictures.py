@@ -13,9 +13,9 @@ from radogaga import (
     ConvolutionalDecoder,
     ConvolutionalEncoder,
     Factorized,
-    Gaussian,
+    GaussianNoise,
     InputError,
-    LinearPlus,
+    LinearSkip,
     Mixture,
     RateDistortion,
     Scaling,
@@ -33,9 +33,9 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def array() -> NDArray[np.uint8]:
     """Smooth colour pictures, 40 of 8 x 8, none of them its own mirror image."""
-    down, across = np.mgrid[0:1:8j, 0:1:8j]
+    down, include_residual = np.mgrid[0:1:8j, 0:1:8j]
     waves = np.random.default_rng(0).uniform(0, 3, (40, 1, 1, 3, 2))
-    colours = np.sin(waves[..., 0] * down[..., None] + waves[..., 1] * across[..., None])
+    colours = np.sin(waves[..., 0] * down[..., None] + waves[..., 1] * include_residual[..., None])
     return (255 * (0.5 + 0.5 * colours)).astype(np.uint8)
 
 
@@ -43,9 +43,9 @@ def small_model(prior: nn.Module | None = None) -> RateDistortion:
     torch.manual_seed(5)
     encoder = ConvolutionalEncoder(4, SHAPE, (6, 8), (5, 3), (16,))
     decoder = ConvolutionalDecoder(4, SHAPE, (8, 6), (3, 5), (16,))
-    pair = LinearPlus(SHAPE, (4,), encoder), LinearPlus((4,), SHAPE, decoder)
+    pair = LinearSkip(SHAPE, (4,), encoder), LinearSkip((4,), SHAPE, decoder)
     return RateDistortion(
-        Autoencoder(*pair, latents=4, scaling=Scaling(1)), prior or Factorized(4), SquaredError(), Gaussian(0.1)
+        Autoencoder(*pair, latents=4, scaling=Scaling(1)), prior or Factorized(4), SquaredError(), GaussianNoise(0.1)
     )
 
 

@@ -7,9 +7,10 @@ import torch
 from scipy import special, stats
 from torch import Tensor, nn
 
-from radogaga import Blend, EstimatedMixture, Factorized, Kernel, Mixture, Normal
-from radogaga.priors.gaussians import MixtureStatistics, robust_cholesky
-from radogaga.priors.kernel import likeliest_bandwidth
+from radogaga import EstimatedMixture, Factorized, KernelDensity, Mixture, Normal, StackedPrior
+from radogaga._utils.linalg import robust_cholesky
+from radogaga.method.priors.gaussians import MixtureStatistics
+from radogaga.method.priors.kernel_density import loo_bandwidth
 
 
 def moved(prior: nn.Module, by: float = 0.5) -> nn.Module:
@@ -26,9 +27,9 @@ def estimated(latents: int) -> EstimatedMixture:
     return prior.eval()
 
 
-def blended(latents: int) -> Blend:
-    priors = [Kernel.fit_latents(torch.randn(60, latents)), moved(Mixture(latents, components=2)), Normal(latents)]
-    prior = Blend(priors)
+def blended(latents: int) -> StackedPrior:
+    priors = [KernelDensity.fit(torch.randn(60, latents)), moved(Mixture(latents, components=2)), Normal(latents)]
+    prior = StackedPrior(priors)
     prior.log_weights.copy_(torch.tensor([0.5, 0.3, 0.2]).log())
     return prior
 
@@ -43,9 +44,9 @@ PRIORS: dict[str, Callable[[int], nn.Module]] = {
     "moved factorized": lambda n: moved(Factorized(n)),
     "narrow factorized": lambda n: moved(Factorized(n, filters=(2,), initial_scale=1.0)),
     "logistic factorized": lambda n: moved(Factorized(n, filters=())),
-    "kernel": lambda n: Kernel.fit_latents(torch.randn(60, n)),
-    "kernel of clusters": lambda n: Kernel.fit_latents(torch.randn(400, n), most_centres=20),
-    "kernel of repeated latents": lambda n: Kernel.fit_latents(torch.randn(20, n).repeat(5, 1), most_centres=10),
+    "kernel": lambda n: KernelDensity.fit(torch.randn(60, n)),
+    "kernel of clusters": lambda n: KernelDensity.fit(torch.randn(400, n), most_centres=20),
+    "kernel of repeated latents": lambda n: KernelDensity.fit(torch.randn(20, n).repeat(5, 1), most_centres=10),
     "blend": blended,
 }
 each_prior = pytest.mark.parametrize("make", PRIORS.values(), ids=PRIORS)
@@ -210,7 +211,7 @@ def test_expectation_maximisation_recovers_a_planted_mixture(kind: type[nn.Modul
     with torch.no_grad():
         z, unseen = truth.sample(4000), truth.sample(4000)
     prior = kind(2, 3).double().eval()
-    prior.fit_em(z)
+    prior.fit(z)
     missed = (truth.log_prob(unseen) - prior.log_prob(unseen)).mean()
     assert abs(missed.item()) < 0.01
 
@@ -219,8 +220,8 @@ def test_expectation_maximisation_recovers_a_planted_mixture(kind: type[nn.Modul
 def test_expectation_maximisation_keeps_its_answer_in_other_units(kind: type[nn.Module]) -> None:
     z = torch.cat([torch.randn(200, 2), 0.1 * torch.randn(200, 2) + 5]).double()
     unit, tiny = kind(2, 2).double().eval(), kind(2, 2).double().eval()
-    unit.fit_em(z)
-    tiny.fit_em(1e-5 * z)
+    unit.fit(z)
+    tiny.fit(1e-5 * z)
     torch.testing.assert_close(tiny.log_prob(1e-5 * z), unit.log_prob(z) - 2 * math.log(1e-5), rtol=1e-4, atol=1e-4)
 
 
@@ -233,24 +234,24 @@ def three_clusters(n: int, dtype: torch.dtype = torch.float32) -> Tensor:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_held_out_likelihood_finds_enough_components_in_any_unit(unit: float, dtype: torch.dtype) -> None:
     z, unseen = three_clusters(300, dtype), three_clusters(300, dtype)
-    found = Mixture.by_likelihood(unit * z, [1, 2, 3, 4])
+    found = Mixture.fit_best(unit * z, [1, 2, 3, 4])
     assert found.components >= 3
     truth = stats.norm.entropy() * 2 + math.log(3) + 2 * math.log(unit)
     assert -found.to(dtype).log_prob(unit * unseen).mean().item() == pytest.approx(truth, abs=0.1)
 
 
 def test_held_out_likelihood_prefers_one_component_for_one_cluster() -> None:
-    assert Mixture.by_likelihood(torch.randn(500, 2), [1, 30]).components == 1
+    assert Mixture.fit_best(torch.randn(500, 2), [1, 30]).components == 1
 
 
 @pytest.mark.parametrize("rows", [10, 31])
 def test_held_out_likelihood_tries_no_more_components_than_rows(rows: int) -> None:
-    assert Mixture.by_likelihood(torch.randn(rows, 2)).components < rows
+    assert Mixture.fit_best(torch.randn(rows, 2)).components < rows
 
 
 def test_held_out_likelihood_is_repeatable_and_leaves_the_global_generator_alone() -> None:
     z, before = torch.randn(60, 2), torch.get_rng_state()
-    one, other = (Mixture.by_likelihood(z, [1, 2, 3], seed=4) for _ in range(2))
+    one, other = (Mixture.fit_best(z, [1, 2, 3], seed=4) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one.log_prob(z), other.log_prob(z))
 
@@ -258,7 +259,7 @@ def test_held_out_likelihood_is_repeatable_and_leaves_the_global_generator_alone
 def test_estimation_network_learns_the_memberships() -> None:
     z = torch.cat([torch.randn(200, 2), torch.randn(200, 2) + 8])
     prior = EstimatedMixture(2, 2).eval()
-    prior.fit_em(z)
+    prior.fit(z)
     membership = prior.membership(z)
     torch.testing.assert_close(membership.sum(1), torch.ones(400))
     assert (membership[:200].argmax(1) != membership[200:].argmax(1)).float().mean() > 0.98
@@ -364,7 +365,7 @@ def test_cholesky_lets_gradients_through_a_jitter() -> None:
 
 def test_the_kernel_bandwidth_is_the_likeliest_by_leave_one_out():
     z = torch.randn(80, 2, dtype=torch.float64)
-    chosen = Kernel.fit_latents(z).bandwidth.item()
+    chosen = KernelDensity.fit(z).bandwidth.item()
 
     def leave_one_out(bandwidth: float) -> float:
         squares = torch.cdist(z, z).square().fill_diagonal_(math.inf)
@@ -375,28 +376,28 @@ def test_the_kernel_bandwidth_is_the_likeliest_by_leave_one_out():
 
 def test_repeated_latents_weigh_as_often_as_they_come():
     z = torch.tensor([[0.0], [4.0], [4.0], [4.0], [9.0]], dtype=torch.float64)
-    prior = Kernel.fit_latents(z)
+    prior = KernelDensity.fit(z)
     weights = dict(zip(prior.points[:, 0].tolist(), prior.log_weights.exp().tolist(), strict=True))
     assert weights == pytest.approx({0.0: 0.2, 4.0: 0.6, 9.0: 0.2})
 
 
 def test_fewer_centres_keep_the_weight_of_the_latents_around_them():
     z = torch.cat([torch.randn(3000, 2), torch.randn(1000, 2) + 20])
-    prior = Kernel.fit_latents(z, most_centres=200)
+    prior = KernelDensity.fit(z, most_centres=200)
     right = prior.points[:, 0] > 10
     assert prior.log_weights.exp()[right].sum().item() == pytest.approx(0.25, abs=1e-3)
 
 
-def kernel_at(points: Tensor, bandwidth: float) -> Kernel:
+def kernel_at(points: Tensor, bandwidth: float) -> KernelDensity:
     """A kernel density of unequal weights."""
-    prior = Kernel(points.shape[1], len(points)).to(points)
+    prior = KernelDensity(points.shape[1], len(points)).to(points)
     prior.points.copy_(points)
     prior.log_weights.copy_(torch.rand(len(points)).log_softmax(0))
     prior.bandwidth.fill_(bandwidth)
     return prior
 
 
-def plain_log_prob(prior: Kernel, z: Tensor) -> Tensor:
+def plain_log_prob(prior: KernelDensity, z: Tensor) -> Tensor:
     points, log_weights, z = (v.double().numpy() for v in (prior.points, prior.log_weights, z))
     bandwidth = prior.bandwidth.item()
     squares = ((z[:, None] - points) ** 2).sum(2) / bandwidth**2
@@ -436,7 +437,7 @@ def test_the_kernel_density_does_not_depend_on_how_rows_are_cut() -> None:
 
 def test_clusters_keep_mean_and_total_variance_of_the_latents():
     z = torch.randn(4000, 3, dtype=torch.float64) * torch.tensor([3.0, 1.0, 0.2]) + 5
-    prior = Kernel.fit_latents(z, most_centres=50)
+    prior = KernelDensity.fit(z, most_centres=50)
     weight = prior.log_weights.exp()
     mean = weight @ prior.points
     between = weight @ (prior.points - mean).square().sum(1)
@@ -446,14 +447,14 @@ def test_clusters_keep_mean_and_total_variance_of_the_latents():
 
 def test_few_clusters_say_nearly_what_all_latents_say():
     z, new = torch.randn(4000, 3), torch.randn(500, 3)
-    every, few = (Kernel.fit_latents(z, most_centres=most).log_prob(new) for most in (4000, 400))
+    every, few = (KernelDensity.fit(z, most_centres=most).log_prob(new) for most in (4000, 400))
     assert (few - every).abs().mean() < 0.1
     assert abs(float((few - every).mean())) < 0.05
 
 
 def test_rows_that_lie_about_have_clusters_of_their_own() -> None:
     about = 50 * torch.randn(10, 2)
-    prior = Kernel.fit_latents(torch.cat([torch.randn(4000, 2), about]), most_centres=100)
+    prior = KernelDensity.fit(torch.cat([torch.randn(4000, 2), about]), most_centres=100)
     distances, nearest = torch.cdist(about, prior.points).min(1)
     assert (distances < 1).all()
     assert (prior.within[nearest] < 1).all()
@@ -461,7 +462,7 @@ def test_rows_that_lie_about_have_clusters_of_their_own() -> None:
 
 def test_bandwidth_alone_is_the_densitys():
     z = torch.randn(200, 2)
-    assert torch.equal(likeliest_bandwidth(z, seed=3), Kernel.fit_latents(z, seed=3).bandwidth)
+    assert torch.equal(loo_bandwidth(z, seed=3), KernelDensity.fit(z, seed=3).bandwidth)
 
 
 # Blend
@@ -469,7 +470,7 @@ def test_bandwidth_alone_is_the_densitys():
 
 def one_normal(z: Tensor) -> Mixture:
     prior = Mixture(z.shape[1], components=1).to(z)
-    prior.fit_em(z)
+    prior.fit(z)
     return prior
 
 
@@ -477,22 +478,22 @@ def one_normal(z: Tensor) -> Mixture:
 @pytest.mark.parametrize("step", [0.0, 2.0], ids=["normal", "on a grid"])
 def test_a_blend_is_as_good_on_new_rows_as_the_best_of_its_priors(step: float) -> None:
     z, new = (step * torch.randint(0, 4, (n, 2)) + 0.1 * torch.randn(n, 2) for n in (600, 2000))
-    fits = [Kernel.fit_latents, one_normal]
+    fits = [KernelDensity.fit, one_normal]
     alone = max(float(fit(z).log_prob(new).mean()) for fit in fits)
-    assert Blend.fit_latents(z, fits).log_prob(new).mean() > alone - 0.02
+    assert StackedPrior.fit(z, fits).log_prob(new).mean() > alone - 0.02
 
 
 def test_a_prior_that_learns_rows_by_heart_has_little_weight() -> None:
-    def by_heart(z: Tensor) -> Kernel:
-        prior = Kernel.fit_latents(z)
+    def by_heart(z: Tensor) -> KernelDensity:
+        prior = KernelDensity.fit(z)
         prior.bandwidth.fill_(1e-3)
         return prior
 
-    prior = Blend.fit_latents(torch.randn(300, 2), [by_heart, one_normal])
+    prior = StackedPrior.fit(torch.randn(300, 2), [by_heart, one_normal])
     assert prior.log_weights.exp()[0] < 0.05
 
 
 def test_copies_of_a_latent_do_not_tell_what_a_prior_is_worth() -> None:
-    z, fits = torch.randn(100, 2), [Kernel.fit_latents, one_normal]
-    weights, copied = (Blend.fit_latents(rows, fits).log_weights for rows in (z, z.repeat(4, 1)))
+    z, fits = torch.randn(100, 2), [KernelDensity.fit, one_normal]
+    weights, copied = (StackedPrior.fit(rows, fits).log_weights for rows in (z, z.repeat(4, 1)))
     torch.testing.assert_close(copied, weights, rtol=0, atol=0.1)

@@ -10,7 +10,7 @@ from pyod.models.base import BaseDetector
 from pyod.utils.utility import standardizer
 
 from radogaga import RaDOGAGA
-from radogaga.pyod import RaDOGAGADetector
+from radogaga.integrations.pyod import RaDOGAGADetector
 
 
 def rows(n: int, seed: int = 0) -> np.ndarray:

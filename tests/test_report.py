@@ -1,7 +1,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from radogaga import plotting, report
+from radogaga._utils import html as report
+from radogaga.experiments import plots as plotting
 
 
 def test_a_page_escapes_what_it_is_given_and_needs_nothing_beside_it():

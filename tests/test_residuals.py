@@ -7,28 +7,28 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from radogaga import NormalResidual, PrincipalResidual, StudentResidual
-from radogaga.residuals import Residuals
+from radogaga import GaussianResidual, MultiscaleResidual, StudentTResidual
+from radogaga.method.density.residuals import ResidualDistribution
 
 
-def student(directions: int, degrees: float, scale: float = 1.0) -> StudentResidual:
-    law = StudentResidual(directions)
+def student(directions: int, degrees: float, scale: float = 1.0) -> StudentTResidual:
+    law = StudentTResidual(directions)
     law.degrees.fill_(degrees)
     law.scale.fill_(scale)
     return law
 
 
-def normal(directions: int, std: float = 1.0) -> NormalResidual:
-    law = NormalResidual(directions)
+def normal(directions: int, std: float = 1.0) -> GaussianResidual:
+    law = GaussianResidual(directions)
     law.variance.fill_(std**2)
     return law
 
 
-def principal(directions: int) -> PrincipalResidual:
+def principal(directions: int) -> MultiscaleResidual:
     """A law of unequal directions in as many features, or in five."""
     features = 1 if directions == 1 else 5
-    law = PrincipalResidual(features, directions)
-    law.fit(torch.randn(300, features) @ across(features, features - directions) * torch.linspace(1, 0.1, features))
+    law = MultiscaleResidual(features, directions)
+    law.fit(torch.randn(300, features) @ include_residual(features, features - directions) * torch.linspace(1, 0.1, features))
     return law
 
 
@@ -36,20 +36,20 @@ def t_rows(n: int, features: int, degrees: float, scale: float = 1.0) -> Tensor:
     return scale * torch.distributions.StudentT(degrees).sample((n, features))
 
 
-def across(features: int, latents: int) -> Tensor:
+def include_residual(features: int, latents: int) -> Tensor:
     """A projection onto the directions off a random manifold, ``(M, M)``."""
     tangent = torch.linalg.qr(torch.randn(features, latents)).Q
     return torch.eye(features) - tangent @ tangent.T
 
 
-LAWS: dict[str, Callable[[int], Residuals]] = {
+LAWS: dict[str, Callable[[int], ResidualDistribution]] = {
     "normal": lambda c: normal(c, std=0.7),
     "student": lambda c: student(c, degrees=3.0, scale=0.7),
     "student of one degree": lambda c: student(c, degrees=1.0),
     "student of many degrees": lambda c: student(c, degrees=1e6, scale=0.7),
     "principal": principal,
 }
-KINDS = {"normal": NormalResidual, "student": StudentResidual}
+KINDS = {"normal": GaussianResidual, "student": StudentTResidual}
 each_law = pytest.mark.parametrize("make", LAWS.values(), ids=LAWS)
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
@@ -111,7 +111,7 @@ def test_students_law_with_all_directions_is_the_product_over_features(
 
 @pytest.mark.parametrize("directions", [0, 1, 4, 6])
 def test_students_law_approaches_the_normal_one_with_many_degrees(directions: int) -> None:
-    residual = torch.randn(50, 6) @ across(6, 6 - directions)
+    residual = torch.randn(50, 6) @ include_residual(6, 6 - directions)
     expected = normal(directions, std=0.7).double().log_prob(residual.double())
     missed = [(student(directions, d, 0.7).log_prob(residual) - expected).abs().max().item() for d in (1e2, 1e4, 1e6)]
     assert missed == sorted(missed, reverse=True)
@@ -121,7 +121,7 @@ def test_students_law_approaches_the_normal_one_with_many_degrees(directions: in
 @each_kind
 @pytest.mark.parametrize("directions", [2, 6])
 def test_fit_is_the_likeliest_law(kind, directions: int) -> None:
-    residual = t_rows(800, 6, degrees=4.0) @ across(6, 6 - directions)
+    residual = t_rows(800, 6, degrees=4.0) @ include_residual(6, 6 - directions)
     law = kind(directions)
     law.fit(residual)
     best = law.log_prob(residual).mean()
@@ -136,7 +136,7 @@ def test_fit_is_the_likeliest_law(kind, directions: int) -> None:
 @pytest.mark.parametrize("degrees", [1.0, 3.0, 8.0])
 @pytest.mark.parametrize("unit", [1e-3, 1e4])
 def test_students_law_recovers_degrees_and_scale_in_any_unit(degrees: float, unit: float) -> None:
-    law = StudentResidual(4)
+    law = StudentTResidual(4)
     law.fit(t_rows(4000, 4, degrees, scale=0.5 * unit))
     assert law.degrees.item() == pytest.approx(degrees, rel=0.15)
     assert law.scale.item() == pytest.approx(0.5 * unit, rel=0.05)
@@ -144,7 +144,7 @@ def test_students_law_recovers_degrees_and_scale_in_any_unit(degrees: float, uni
 
 def test_students_law_of_normal_residuals_is_nearly_normal() -> None:
     residual, unseen = torch.randn(2, 2000, 4)
-    laws = StudentResidual(4), NormalResidual(4)
+    laws = StudentTResidual(4), GaussianResidual(4)
     for law in laws:
         law.fit(residual)
     by_student, by_normal = (law.log_prob(unseen).mean().item() for law in laws)
@@ -171,7 +171,7 @@ LITTLE = {
 }
 
 
-FITTED = {**KINDS, "principal": lambda c: PrincipalResidual(4, c)}
+FITTED = {**KINDS, "principal": lambda c: MultiscaleResidual(4, c)}
 
 
 @pytest.mark.parametrize("kind", FITTED.values(), ids=FITTED)
@@ -204,7 +204,7 @@ NEARLY_NORMAL = {"normal": lambda c: normal(c, std=0.7), "student": lambda c: st
 @pytest.mark.parametrize("directions", [1, 3, 6])
 def test_samples_projected_off_the_manifold_have_the_entropy_of_the_law(make, directions: int) -> None:
     law = make(directions)
-    residual = law.sample(torch.zeros(5000, 6)) @ across(6, 6 - directions)
+    residual = law.sample(torch.zeros(5000, 6)) @ include_residual(6, 6 - directions)
     expected = directions * (math.log(0.7) + stats.norm.entropy())
     assert -law.log_prob(residual).mean().item() == pytest.approx(expected, abs=0.1)
 
@@ -215,7 +215,7 @@ def test_samples_projected_off_the_manifold_have_the_entropy_of_the_law(make, di
 @pytest.mark.parametrize("directions", [2, 3])
 def test_the_principal_law_integrates_to_one_in_the_directions_off_the_manifold(directions: int) -> None:
     basis = torch.linalg.qr(torch.randn(4, directions).double()).Q
-    law = PrincipalResidual(4, directions).double()
+    law = MultiscaleResidual(4, directions).double()
     law.fit(torch.randn(400, directions).double() * torch.tensor([1.0, 0.1, 0.5])[:directions] @ basis.T)
     proposal = torch.distributions.StudentT(torch.tensor(3.0).double())
     points = proposal.sample((200_000, directions))
@@ -225,7 +225,7 @@ def test_the_principal_law_integrates_to_one_in_the_directions_off_the_manifold(
 
 def test_directions_that_share_a_law_are_counted_as_well(monkeypatch) -> None:
     monkeypatch.setattr("radogaga.residuals._MOST_PRINCIPAL", 2)
-    law = PrincipalResidual(5, 5).double()
+    law = MultiscaleResidual(5, 5).double()
     rows, new = torch.randn(2, 4000, 5).double() * torch.tensor([2.0, 1.0, 0.5, 0.5, 0.5])
     law.fit(rows)
     expected = stats.norm(scale=[2, 1, 0.5, 0.5, 0.5]).logpdf(new.numpy()).sum(1).mean()
@@ -234,17 +234,17 @@ def test_directions_that_share_a_law_are_counted_as_well(monkeypatch) -> None:
 
 
 def test_samples_of_the_principal_law_have_its_entropy() -> None:
-    law = PrincipalResidual(4, 3).double()
-    law.fit(t_rows(2000, 4, degrees=4.0).double() * torch.tensor([1.0, 0.1, 0.5, 0.2]) @ across(4, 1).double())
+    law = MultiscaleResidual(4, 3).double()
+    law.fit(t_rows(2000, 4, degrees=4.0).double() * torch.tensor([1.0, 0.1, 0.5, 0.2]) @ include_residual(4, 1).double())
     basis = torch.linalg.svd(law.axes, full_matrices=False).Vh
     first, second = (law.log_prob(law.sample(torch.zeros(20_000, 4).double()) @ basis.T @ basis).mean() for _ in "ab")
     rows = t_rows(20_000, 4, degrees=4.0).double() * torch.tensor([1.0, 0.1, 0.5, 0.2])
     assert first.item() == pytest.approx(second.item(), abs=0.05)
-    assert law.log_prob(rows @ across(4, 1).double()).mean() < first + 5
+    assert law.log_prob(rows @ include_residual(4, 1).double()).mean() < first + 5
 
 
 def test_what_is_far_off_is_as_likely_as_the_coarsest_variance_makes_it() -> None:
-    law, coarse = PrincipalResidual(3, 3).double(), normal(3, std=2.0).double()
+    law, coarse = MultiscaleResidual(3, 3).double(), normal(3, std=2.0).double()
     law.fit(0.01 * torch.randn(500, 3).double(), coarsest=4.0)
     off = torch.randn(50, 3).double() * 4
     lost = coarse.log_prob(off) - law.log_prob(off)

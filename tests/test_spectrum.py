@@ -4,14 +4,8 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from radogaga import spectrum
-from radogaga.spectrum import (
-    components_above_chance,
-    components_for_share,
-    leading_axes,
-    principal_axes,
-    variance_left,
-)
+from radogaga._utils import linalg as spectrum
+from radogaga._utils.linalg import components_for_variance, full_pca, parallel_analysis, pca, residual_variance
 
 
 def correlated(n: int, columns: int) -> Tensor:
@@ -44,7 +38,7 @@ each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], id
 @each_dtype
 def test_principal_axes_are_those_of_the_singular_value_decomposition(make, dtype: torch.dtype) -> None:
     s = make().to(dtype)
-    centre, axes, variances = principal_axes(s)
+    centre, axes, variances = full_pca(s)
     centred = s.double().numpy() - s.double().numpy().mean(0)
     lengths = np.linalg.svd(centred, compute_uv=False)
     expected = lengths**2 / len(s)
@@ -62,14 +56,14 @@ def test_principal_axes_are_those_of_the_singular_value_decomposition(make, dtyp
 
 @each_rows
 def test_variances_fall_and_are_never_negative(make) -> None:
-    variances = principal_axes(make())[2]
+    variances = full_pca(make())[2]
     assert (variances.diff() <= 0).all()
     assert (variances >= 0).all()
 
 
 def test_principal_axes_do_not_depend_on_the_order_of_rows() -> None:
     s = correlated(9000, 4)
-    there, back = principal_axes(s), principal_axes(s.flip(0))
+    there, back = full_pca(s), full_pca(s.flip(0))
     torch.testing.assert_close(there[2], back[2])
     torch.testing.assert_close((there[1] * back[1]).sum(1).abs(), torch.ones(4))
 
@@ -81,14 +75,14 @@ def test_principal_axes_do_not_depend_on_the_order_of_rows() -> None:
 @pytest.mark.parametrize("rows", [200, 9000])
 def test_a_planted_rank_is_found(rank: int, rows: int) -> None:
     s = planted(rank, rows)
-    assert components_above_chance(s) == rank
-    assert components_above_chance(s[:, torch.randperm(20)]) == rank
-    assert components_above_chance(torch.cat([s, torch.ones(rows, 3)], 1)) == rank
+    assert parallel_analysis(s) == rank
+    assert parallel_analysis(s[:, torch.randperm(20)]) == rank
+    assert parallel_analysis(torch.cat([s, torch.ones(rows, 3)], 1)) == rank
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_planted_rank_does_not_depend_on_the_draw(seed: int) -> None:
-    assert components_above_chance(planted(3), most_rows=300, seed=seed) == 3
+    assert parallel_analysis(planted(3), most_rows=300, seed=seed) == 3
 
 
 NOTHING = {
@@ -102,12 +96,12 @@ NOTHING = {
 
 @pytest.mark.parametrize("make", NOTHING.values(), ids=NOTHING)
 def test_there_is_always_one_component_and_few_in_nothing(make) -> None:
-    assert 1 <= components_above_chance(make()) <= 4
+    assert 1 <= parallel_analysis(make()) <= 4
 
 
 def test_counting_is_repeatable_and_leaves_the_global_generator_alone() -> None:
     s, before = torch.randn(100, 10), torch.get_rng_state()
-    assert components_above_chance(s, seed=3) == components_above_chance(s, seed=3)
+    assert parallel_analysis(s, seed=3) == parallel_analysis(s, seed=3)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -115,29 +109,29 @@ def test_counting_is_repeatable_and_leaves_the_global_generator_alone() -> None:
 @pytest.mark.parametrize("name", ["fewer rows than columns", "more rows than columns", "constant columns"])
 def test_components_for_a_share_are_those_of_scikit_learn(name: str, share: float) -> None:
     s = ROWS[name]()
-    assert components_for_share(s, share) == PCA(share, svd_solver="full").fit(s.double().numpy()).n_components_
+    assert components_for_variance(s, share) == PCA(share, svd_solver="full").fit(s.double().numpy()).n_components_
 
 
 @each_rows
 def test_the_whole_share_takes_no_more_components_than_there_are(make) -> None:
     s = make()
-    assert 1 <= components_for_share(s, 1.0) <= min(s.shape)
+    assert 1 <= components_for_variance(s, 1.0) <= min(s.shape)
 
 
 @pytest.mark.parametrize("latents", [1, 3, 6])
 def test_the_variance_left_is_the_noise_of_probabilistic_pca(latents: int) -> None:
     s = correlated(300, 7)
     expected = PCA(latents).fit(s.double().numpy()).noise_variance_ * 299 / 300
-    assert variance_left(s, latents) == pytest.approx(expected, rel=1e-4)
+    assert residual_variance(s, latents) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_variance_left_by_the_planted_rank_is_the_noise() -> None:
-    assert variance_left(planted(3, n=5000, noise=0.3), 3) == pytest.approx(0.09, rel=0.03)
+    assert residual_variance(planted(3, n=5000, noise=0.3), 3) == pytest.approx(0.09, rel=0.03)
 
 
 def test_nothing_is_left_by_all_components() -> None:
-    assert variance_left(correlated(300, 4), 4) == 0
-    assert variance_left(planted(1, noise=0.0), 1) == pytest.approx(0, abs=1e-10)
+    assert residual_variance(correlated(300, 4), 4) == 0
+    assert residual_variance(planted(1, noise=0.0), 1) == pytest.approx(0, abs=1e-10)
 
 
 def pictures_like(n: int = 400, features: int = 300) -> Tensor:
@@ -149,11 +143,11 @@ def pictures_like(n: int = 400, features: int = 300) -> Tensor:
 @pytest.mark.parametrize("count", [1, 10, 60])
 def test_leading_axes_are_the_first_of_all(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = pictures_like()
-    centre, axes, variances = principal_axes(rows)
+    centre, axes, variances = full_pca(rows)
     variances = variances[:count]
-    assert torch.equal(leading_axes(rows, count)[1], axes[:count])
+    assert torch.equal(pca(rows, count)[1], axes[:count])
     monkeypatch.setattr(spectrum, "_MOST_EXACT", 10)
-    found = leading_axes(rows, count)
+    found = pca(rows, count)
     torch.testing.assert_close(found[0], centre)
     torch.testing.assert_close(found[2], variances, rtol=2e-3, atol=0)
     torch.testing.assert_close(found[1] @ found[1].T, torch.eye(count), atol=1e-5, rtol=0)
@@ -165,5 +159,5 @@ def test_leading_axes_are_repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = pictures_like()
     monkeypatch.setattr(spectrum, "_MOST_EXACT", 10)
     before = torch.get_rng_state()
-    assert torch.equal(leading_axes(rows, 5)[1], leading_axes(rows, 5)[1])
+    assert torch.equal(pca(rows, 5)[1], pca(rows, 5)[1])
     assert torch.equal(torch.get_rng_state(), before)

@@ -3,23 +3,23 @@ import torch
 from torch import Tensor, nn
 
 from radogaga import (
+    MLP,
     SSIM,
     Autoencoder,
-    Dense,
     Distortion,
-    Gaussian,
+    GaussianNoise,
     InputError,
-    LinearPlus,
+    LinearSkip,
     Normal,
     QuadraticSSIM,
     RateDistortion,
     Scaling,
     SquaredError,
     gram,
+    initialize_pca,
     load,
     measure_isometry,
     save,
-    start_as_pca,
 )
 
 BOTH = {"ssim": SSIM(), "quadratic": QuadraticSSIM()}
@@ -85,7 +85,7 @@ def test_metric_is_half_the_hessian(distortion: Distortion) -> None:
 
 def test_gram_is_the_one_with_the_windows_written_out() -> None:
     """[J' diag(F'k) J + (FJ)' diag(l - k) FJ] / n with the windows as a matrix F, l and k the two denominators."""
-    decode, z = nn.Sequential(Dense([4, 144]), nn.Unflatten(1, (1, 12, 12))).double(), torch.randn(2, 4).double()
+    decode, z = nn.Sequential(MLP([4, 144]), nn.Unflatten(1, (1, 12, 12))).double(), torch.randn(2, 4).double()
     pixels = torch.eye(144, dtype=torch.float64).reshape(-1, 1, 12, 12)
     f = (windows(pixels, 11) * weights(11, 1.5)).sum(-1).flatten(1).T
     for row, found in zip(z, gram(decode, SSIM(), z), strict=True):
@@ -163,10 +163,10 @@ def test_other_shapes_are_refused(distortion: Distortion, shape: tuple[int, ...]
 
 def picture_model(distortion: Distortion, x: Tensor) -> RateDistortion:
     shape = list(x.shape[1:])
-    networks = LinearPlus(shape, [3], Flat(x[0].numel(), 3)), LinearPlus([3], shape, Pictures(3, shape))
+    networks = LinearSkip(shape, [3], Flat(x[0].numel(), 3)), LinearSkip([3], shape, Pictures(3, shape))
     autoencoder = Autoencoder(*networks, latents=3, scaling=Scaling(1))
-    start_as_pca(autoencoder, x)
-    return RateDistortion(autoencoder, Normal(3), distortion, Gaussian(0.1))
+    initialize_pca(autoencoder, x)
+    return RateDistortion(autoencoder, Normal(3), distortion, GaussianNoise(0.1))
 
 
 class Flat(nn.Sequential):

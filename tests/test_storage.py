@@ -10,28 +10,28 @@ import torch
 from torch import Tensor, nn
 
 from radogaga import (
-    DAGMM,
+    AsinhScaling, DAGMM,
+    MLP,
     Autodiff,
     Autoencoder,
-    Blend,
     CrossEntropy,
-    Dense,
     Density,
     EstimatedMixture,
     Factorized,
-    Gaussian,
+    GaussianNoise,
     InputError,
-    Kernel,
+    KernelDensity,
     Log,
     Mixture,
+    MultiscaleResidual,
     Normal,
-    PrincipalResidual,
     RateDistortion,
-    Residual,
+    ResidualMLP,
     Scaling,
     SquaredError,
-    StudentResidual,
-    Uniform,
+    StackedPrior,
+    StudentTResidual,
+    UniformNoise,
     load,
     save,
 )
@@ -60,8 +60,8 @@ class Exponential:
 
 def model(prior: nn.Module, choose: Callable[[Tensor], Scaling] = Scaling.standard, **options) -> RateDistortion:
     scaling = choose(torch.randn(50, 4) + 3)
-    autoencoder = Autoencoder(Residual(4, 2, [8]), Residual(2, 4, [8]), latents=2, scaling=scaling)
-    distortion, noise = options.pop("distortion", SquaredError()), options.pop("noise", Gaussian(std=0.1))
+    autoencoder = Autoencoder(ResidualMLP(4, 2, [8]), ResidualMLP(2, 4, [8]), latents=2, scaling=scaling)
+    distortion, noise = options.pop("distortion", SquaredError()), options.pop("noise", GaussianNoise(std=0.1))
     return RateDistortion(autoencoder, prior, distortion, noise, **options)
 
 
@@ -92,7 +92,7 @@ def prior_log_prob(made: nn.Module) -> Tensor:
 
 def scores(made: Density) -> Tensor:
     x = rows_for(made)
-    return torch.stack([made.log_prob(x, volume=v, across=a) for v in ("constant", "exact") for a in (False, True)])
+    return torch.stack([made.log_prob(x, volume=v, include_residual=a) for v in ("constant", "exact") for a in (False, True)])
 
 
 def energies(made: DAGMM) -> Tensor:
@@ -113,24 +113,24 @@ PRIORS: dict[str, Callable[[], nn.Module]] = {
     "mixture": lambda: Mixture(2, components=3),
     "estimated mixture": lambda: fitted(EstimatedMixture(2, components=3, hidden=(7, 5), dropout=0.2, floor=0.01)),
     "factorized": lambda: Factorized(2, filters=(3, 2), initial_scale=4.0),
-    "kernel": lambda: Kernel.fit_latents(torch.randn(30, 2)),
-    "blend": lambda: Blend([Kernel.fit_latents(torch.randn(30, 2)), Mixture(2, components=3)]),
+    "kernel": lambda: KernelDensity.fit(torch.randn(30, 2)),
+    "blend": lambda: StackedPrior([KernelDensity.fit(torch.randn(30, 2)), Mixture(2, components=3)]),
 }
 MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]] = {
-    "dense": (lambda: Dense([4, 8, 2], nn.ReLU, dropout=0.3), rows_through),
-    "residual": (lambda: Residual(4, 2, hidden=[5], activation=nn.GELU), rows_through),
+    "dense": (lambda: MLP([4, 8, 2], nn.ReLU, dropout=0.3), rows_through),
+    "residual": (lambda: ResidualMLP(4, 2, hidden=[5], activation=nn.GELU), rows_through),
     "scaling": (lambda: Scaling.min_max(torch.randn(50, 4)), rows_through),
-    "asinh scaling": (lambda: Scaling.asinh(torch.randn(50, 4)), rows_through),
+    "asinh scaling": (lambda: AsinhScaling.standard(torch.randn(50, 4)), rows_through),
     **{f"{name} prior": (make, prior_log_prob) for name, make in PRIORS.items()},
     **{f"model with {name} prior": (lambda make=make: model(make()), rate) for name, make in PRIORS.items()},
     **{f"density with {name} prior": (lambda make=make: density(make()), scores) for name, make in PRIORS.items()},
     "density of Student's residual and asinh": (
-        lambda: density(Normal(2), StudentResidual(2), choose=Scaling.asinh),
+        lambda: density(Normal(2), StudentTResidual(2), choose=AsinhScaling.standard),
         scores,
     ),
-    "density of the residual's principal directions": (lambda: density(Normal(2), PrincipalResidual(4, 2)), scores),
+    "density of the residual's principal directions": (lambda: density(Normal(2), MultiscaleResidual(4, 2)), scores),
     "model with residual features": (lambda: model(fitted(EstimatedMixture(4, 2)), with_residual=True), rate),
-    "model in uniform noise": (lambda: model(Normal(2), noise=Uniform(0.3)), terms),
+    "model in uniform noise": (lambda: model(Normal(2), noise=UniformNoise(0.3)), terms),
     "model with its own weights": (
         lambda: model(Normal(2), isometry_weight=3.0, reconstruction_weight=7.0, noisy_rate=False),
         terms,
@@ -178,7 +178,7 @@ def test_a_model_in_training_stays_in_training(tmp_path: Path) -> None:
 
 
 def test_numbers_of_numpy_are_saved_as_numbers(tmp_path: Path) -> None:
-    made = model(Normal(np.int64(2)), noise=Gaussian(np.float32(0.25)), reconstruction_weight=np.float64(7))
+    made = model(Normal(np.int64(2)), noise=GaussianNoise(np.float32(0.25)), reconstruction_weight=np.float64(7))
     save(made, tmp_path / "model")
     assert torch.equal(terms(load(tmp_path / "model")), terms(made))
 
@@ -187,7 +187,7 @@ def test_numbers_of_numpy_are_saved_as_numbers(tmp_path: Path) -> None:
 
 
 def test_classes_of_ones_own_are_made_if_they_are_passed(tmp_path: Path) -> None:
-    made = Doubled(Dense([4, 2]))
+    made = Doubled(MLP([4, 2]))
     save(made, tmp_path / "model")
     assert torch.equal(rows_through(load(tmp_path / "model", classes=[Doubled])), rows_through(made))
     distortion = model(Normal(2), distortion=Autodiff(Exponential(rate=0.5)))
@@ -196,7 +196,7 @@ def test_classes_of_ones_own_are_made_if_they_are_passed(tmp_path: Path) -> None
 
 
 def test_classes_of_ones_own_are_not_made_otherwise(tmp_path: Path) -> None:
-    save(Doubled(Dense([4, 2])), tmp_path / "model")
+    save(Doubled(MLP([4, 2])), tmp_path / "model")
     with pytest.raises(InputError, match=r"test_storage:Doubled.*classes="):
         load(tmp_path / "model")
 

@@ -13,9 +13,10 @@ from sklearn.base import clone
 
 from mixed_table import mixed
 from radogaga import InputError, RaDOGAGA
-from radogaga.tables import Kind, Table, as_frame
-from radogaga.tables.kinds import kind_of, measure, restore
-from radogaga.tables.sentinels import find_sentinels
+from radogaga.tabular.columns.encoder import TableEncoder
+from radogaga.tabular.columns.frames import as_frame
+from radogaga.tabular.columns.missing_codes import find_missing_codes
+from radogaga.tabular.columns.types import ColumnType, infer_type, measure, restore
 
 
 def small(**options) -> RaDOGAGA:
@@ -33,21 +34,21 @@ def fitted() -> RaDOGAGA:
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
-        ([1.5, np.nan], Kind.NUMBER),
-        ([None, None], Kind.NUMBER),
-        ([decimal.Decimal("1.5"), None], Kind.NUMBER),
-        ([3, 4], Kind.WHOLE),
-        (pd.array([3, None], dtype="Int64"), Kind.WHOLE),
-        ([True, False], Kind.TRUTH),
-        (pd.array([True, None], dtype="boolean"), Kind.TRUTH),
-        ([datetime.date(2024, 2, 29), None], Kind.MOMENT),
-        (pd.to_datetime(["2024-02-29 12:34:56.789", None]), Kind.MOMENT),
-        (pd.to_timedelta(["1h", None]), Kind.DURATION),
+        ([1.5, np.nan], ColumnType.NUMBER),
+        ([None, None], ColumnType.NUMBER),
+        ([decimal.Decimal("1.5"), None], ColumnType.NUMBER),
+        ([3, 4], ColumnType.INTEGER),
+        (pd.array([3, None], dtype="Int64"), ColumnType.INTEGER),
+        ([True, False], ColumnType.BOOLEAN),
+        (pd.array([True, None], dtype="boolean"), ColumnType.BOOLEAN),
+        ([datetime.date(2024, 2, 29), None], ColumnType.DATETIME),
+        (pd.to_datetime(["2024-02-29 12:34:56.789", None]), ColumnType.DATETIME),
+        (pd.to_timedelta(["1h", None]), ColumnType.DURATION),
     ],
 )
 def test_measured_columns_come_back(values, kind):
     column = pd.Series(values)
-    assert kind_of(column) == kind
+    assert infer_type(column) == kind
     x = measure(column, kind)
     assert x.dtype == np.float64
     assert np.array_equal(np.isnan(x), column.isna())
@@ -58,23 +59,23 @@ def test_measured_columns_come_back(values, kind):
 
 def test_zones_of_time_are_one_time():
     there = pd.Series(pd.to_datetime(["2024-01-01 12:00", "2024-06-01 00:00"]).tz_localize("Asia/Tokyo"))
-    assert np.array_equal(measure(there, Kind.MOMENT), measure(there.dt.tz_convert("UTC"), Kind.MOMENT))
+    assert np.array_equal(measure(there, ColumnType.DATETIME), measure(there.dt.tz_convert("UTC"), ColumnType.DATETIME))
 
 
 @pytest.mark.parametrize("cell", [b"bytes", 1j, pd.Interval(0, 1), datetime.time(3), [1, 2], {"a": 1}], ids=str)
 def test_columns_that_cannot_be_told_apart_are_refused(cell):
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "odd": [cell, cell, cell]})
     with pytest.raises(InputError, match=r"Expected .* column odd; got .*\."):
-        Table.fit(frame)
+        TableEncoder.fit(frame)
 
 
 def test_a_table_comes_back_from_its_numbers():
     frame = mixed()
-    table = Table.fit(frame)
+    table = TableEncoder.fit(frame)
     rows = table.encode(frame)
     assert np.isfinite(rows.x).all()
-    assert rows.x.shape[1] == len(table.owner)
-    assert not rows.surprise.any()
+    assert rows.x.shape[1] == len(table.source_column)
+    assert not rows.novelty.any()
     back = table.decode(rows.x)
     assert list(back) == list(frame)
     for name in frame:
@@ -86,8 +87,8 @@ def test_a_table_comes_back_from_its_numbers():
 
 def test_rare_categories_share_one_indicator():
     words = ["a"] * 500 + ["b"] * 400 + [f"rare{i % 50}" for i in range(100)]
-    table = Table.fit(pd.DataFrame({"word": words}))
-    (vocabulary,) = table.vocabularies
+    table = TableEncoder.fit(pd.DataFrame({"word": words}))
+    (vocabulary,) = table.category_encoders
     assert (vocabulary.frequent, vocabulary.codes, len(vocabulary.values)) == (2, 3, 52)
     x = table.encode(pd.DataFrame({"word": ["a", "rare7", "new"]})).x
     assert np.array_equal(x, [[1, 0, 0], [0, 0, 1], [0, 0, 1]])
@@ -99,9 +100,9 @@ def test_a_new_category_costs_what_good_and_turing_say(values, nats):
     frame = pd.DataFrame({"word": random.permutation(values), "x": random.normal(size=1000)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of values that come up once
-        table = Table.fit(frame)
+        table = TableEncoder.fit(frame)
     new = pd.DataFrame({"word": ["new"], "x": [0.0]})
-    assert table.encode(new).surprise[0] == pytest.approx([nats, 0])
+    assert table.encode(new).novelty[0] == pytest.approx([nats, 0])
 
 
 # -- libraries ------------------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ def test_a_new_category_costs_what_good_and_turing_say(values, nats):
     "convert",
     [
         pl.from_pandas,
-        pa.Table.from_pandas,
+        pa.TableEncoder.from_pandas,
         lambda frame: frame.convert_dtypes(),
         lambda frame: frame.astype({"city": "category"}),
     ],
@@ -296,11 +297,11 @@ def measured_with(sentinel: float, share: float, rows: int = 1000) -> tuple[np.n
 @pytest.mark.parametrize("share", [0.01, 0.3])
 @pytest.mark.parametrize("sentinel", [-999.0, 1e300])
 def test_sentinels_are_missing_values(sentinel, share):
-    x, gaps = measured_with(sentinel, share)
+    x, has_missing = measured_with(sentinel, share)
     with pytest.warns(UserWarning, match=r"missing values.*column 0.*Leave such cells empty"):
         model = small().fit(x)
-    other = small().fit(gaps)
-    assert np.array_equal(model.score_samples(x), other.score_samples(gaps))
+    other = small().fit(has_missing)
+    assert np.array_equal(model.score_samples(x), other.score_samples(has_missing))
     assert not model.unseen(x).any()
 
 
@@ -317,7 +318,7 @@ def test_refused_unknown_and_not_asked_are_all_missing():
     ages = np.arange(2000.0) % 80
     for place, code in enumerate([-999.0, -998.0, -997.0, 9998.0, 9999.0]):
         ages[place::50] = code
-    found = find_sentinels(np.stack([ages, -ages], 1))
+    found = find_missing_codes(np.stack([ages, -ages], 1))
     expected = {-999.0, -998.0, -997.0, 9998.0, 9999.0}
     assert {*found[~np.isnan(found[:, 0]), 0]} == expected
     assert {*-found[~np.isnan(found[:, 1]), 1]} == expected
@@ -355,4 +356,4 @@ def test_dates_have_sentinels_too(tmp_path):
     ids=lambda item: item[0],
 )
 def test_measurements_are_no_sentinels(column):
-    assert np.isnan(find_sentinels(column[1][:, None])).all()
+    assert np.isnan(find_missing_codes(column[1][:, None])).all()

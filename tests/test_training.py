@@ -258,10 +258,10 @@ def test_the_warm_up_is_as_coarse_as_asked_for_and_isometric_to_the_same_scale(m
     model = made(make_model, prior)
     fine, constant, seen = model.noise.variance, model.constant, []
 
-    def look(steps: int) -> None:
+    def update(steps: int) -> None:
         seen.append((model.noise.variance / fine, model.constant / constant))
 
-    fit_with_mixture(model, rows, steps=20, warm_up=0.5, log_every=10, coarsening=4.0, progress=look)
+    fit_with_mixture(model, rows, steps=20, warm_up=0.5, log_every=10, coarsening=4.0, progress=update)
     assert seen == [pytest.approx((16, 1)), pytest.approx((1, 1))]
 
 
@@ -509,7 +509,7 @@ def test_one_wild_batch_does_not_undo_a_training_whose_gradients_are_cut():
     slopes = []
     for longest in (100.0, torch.inf):
         line = Line()
-        fit(line, rows, steps=1000, batch_size=10, learning_rate=0.01, schedule="constant", longest_gradient=longest)
+        fit(line, rows, steps=1000, batch_size=10, learning_rate=0.01, schedule="constant", max_grad_norm=longest)
         slopes.append(line.slope.item())
     assert slopes[0] == pytest.approx(3, abs=0.1)
     assert slopes[1] < 2.5

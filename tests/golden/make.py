@@ -1,11 +1,14 @@
 """Folders as radogaga 0.1.0 wrote them, with rows and what it computed of them. Run with that version."""
-import sys, json
+import sys
 from pathlib import Path
-import numpy as np, pandas as pd, torch
+
+import numpy as np
+import pandas as pd
+import torch
 from safetensors.numpy import save_file
 from torch import nn
+
 import radogaga as rg
-from radogaga.convolutional import LinearPlus
 
 out = Path(sys.argv[1]); out.mkdir(parents=True, exist_ok=True)
 torch.set_num_threads(1)
@@ -43,6 +46,7 @@ frame.loc[2, "city"] = "Atlantis"; frame.loc[5, "income"] = 1e9
 frame.to_parquet(out / "people.parquet")
 model = rg.RaDOGAGA(max_steps=40, random_state=0).fit(people(200, 0))
 from radogaga.estimator_storage import save
+
 save(model, out / "people", {"id": "id"})
 arrays["people.score"] = model.score_samples(frame)
 arrays["people.p_value"] = model.p_value(frame)
@@ -57,7 +61,7 @@ def autoencoder(scaling=None, latents=2):
     a = rg.Autoencoder(rg.Residual(4, latents, [8]), rg.Residual(latents, 4, [8]), latents, scaling or rg.Scaling.standard(x))
     rg.start_as_pca(a, x); return a
 parts = {
-    "factorized-log": rg.RateDistortion(autoencoder(rg.Scaling.asinh(x)), rg.Factorized(2), rg.SquaredError(), rg.Uniform(0.2), penalty=rg.Log(0.1), stiffness=2.0),
+    "factorized-log": rg.RateDistortion(autoencoder(rg.AsinhScaling.standard(x)), rg.Factorized(2), rg.SquaredError(), rg.Uniform(0.2), penalty=rg.Log(0.1), stiffness=2.0),
     "mixture-residual": rg.RateDistortion(autoencoder(), rg.EstimatedMixture(4, 2), rg.SquaredError(), rg.Gaussian(0.1), with_residual=True),
     "cross-entropy": rg.RateDistortion(rg.Autoencoder(rg.Dense([4, 3, 2], nn.ReLU), rg.Dense([2, 3, 4]), 2, rg.Scaling.min_max(x)), rg.Mixture(2, 2), rg.SquaredError(), rg.Gaussian(0.1), reconstruction_distortion=rg.CrossEntropy() ),
 }

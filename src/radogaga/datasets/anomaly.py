@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 from torch import Tensor
 
+from radogaga._utils.checks import check_rows
 from radogaga.datasets.fetch import locate
-from radogaga.errors import InputError, as_rows
+from radogaga.errors import InputError
 
 #: The share of tested rows that is called anomalies.
 RHO = {"thyroid": 0.025, "arrhythmia": 0.15, "kddcup": 0.20, "kddcup-rev": 0.20}
@@ -175,7 +176,7 @@ def read_mat(path: str | Path, *, columns: int, rho: float) -> Anomalies:
             f"Expected a .mat file with X and y at {path}; it is damaged or another file ({_first_line(error)}). "
             "Fetch it again."
         ) from None
-    rows = as_rows(x, columns=columns, name=f"X of {path}").float()
+    rows = check_rows(x, columns=columns, name=f"X of {path}").float()
     if len(y) != len(rows) or not np.isin(y, [0, 1]).all():
         raise InputError(f"Expected y of {path} as {len(rows)} zeros and ones; got something else. Fetch it again.")
     return Anomalies(rows, y == 1, [f"x{i}" for i in range(columns)], rho)
@@ -209,7 +210,7 @@ def read_kddcup(path: str | Path, *, columns: int = 121) -> Anomalies:
     x, names = _encode(frame.drop(columns=LEFT_OUT[columns]), ONE_HOT[columns])
     if len(names) != columns:
         raise _foreign(path, f"its categories give {len(names)} columns and not {columns}")
-    return Anomalies(as_rows(x, name=str(path)), (labels == "normal.").to_numpy(), names, RHO["kddcup"])
+    return Anomalies(check_rows(x, name=str(path)), (labels == "normal.").to_numpy(), names, RHO["kddcup"])
 
 
 def _read_kdd_frame(path: Path, one_hot: tuple[str, ...]) -> pd.DataFrame:

@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from radogaga.errors import InputError, as_rows, refuse_constant_columns
+from radogaga._utils.checks import check_no_constant_columns, check_rows
+from radogaga.errors import InputError
 
 FEATURES = 16
 MEANS = torch.tensor([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0], [10.0, 10.0, 10.0]], dtype=torch.float64)
@@ -130,9 +131,9 @@ def read_toy(path: str | Path) -> Toy:
             f"Expected numbers in {path}; got {table.at[row, text[0]]!r} in row {row}, column {text[0]}. "
             "Remove headers and text."
         )
-    rows = as_rows(table.to_numpy(np.float64), least_rows=100, name=str(path))
+    rows = check_rows(table.to_numpy(np.float64), least_rows=100, name=str(path))
     x, density, component = rows[:, :FEATURES], rows[:, FEATURES], rows[:, FEATURES + 1]
-    refuse_constant_columns(x, str(path))
+    check_no_constant_columns(x, str(path))
     if (density <= 0).any():
         row = int((density <= 0).nonzero()[0])
         raise InputError(f"Expected positive densities in column 16 of {path}; got {density[row].item()} in row {row}.")

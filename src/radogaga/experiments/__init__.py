@@ -1,1 +1,1 @@
-"""The paper's experiments: a configuration in, a result out."""
+"""The paper's experiments: config, plan, run, report."""

@@ -15,8 +15,8 @@ import sklearn
 import torch
 from joblib import Parallel, cpu_count, delayed
 
+from radogaga._utils.files import write_text
 from radogaga.errors import InputError
-from radogaga.storage import write_text
 from radogaga.version import __version__
 
 Row = dict[str, Any]

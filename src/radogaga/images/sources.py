@@ -72,13 +72,13 @@ def _open(path: Path, stack: ExitStack) -> Source:
 
 def _open_folder(path: Path, stack: ExitStack) -> Source:
     try:
-        members = sorted(_walk(path), key=lambda named: named[0])
+        components = sorted(_walk(path), key=lambda named: named[0])
     except OSError as error:
         raise InputError(
             f"Expected a folder of pictures at {path}; {error.filename} cannot be read ({error.strerror}). "
             "Change its permissions, or take it out."
         ) from None
-    source = _source(members, lambda file: file.read_bytes())
+    source = _source(components, lambda file: file.read_bytes())
     chosen = {name for name in source.names if idx.NAME.search(name)}
     if not chosen:
         return source
@@ -116,12 +116,12 @@ def _open_zip(path: Path, stack: ExitStack) -> Source:
             return stream.read(info.file_size + 1)
 
     # Some programs write the other slash.
-    members = (
+    components = (
         (info.filename.replace("\\", "/"), _Member(info, info.file_size, _zip_refusal(info)))
         for info in archive.infolist()
         if not info.is_dir()
     )
-    return _source(members, fetch)
+    return _source(components, fetch)
 
 
 def _zip_refusal(info: zipfile.ZipInfo) -> str:
@@ -151,12 +151,12 @@ def _open_tar(path: Path, stack: ExitStack) -> Source:
         stream = archive.extractfile(info)
         return stream.read() if stream else b""
 
-    members = (
+    components = (
         (info.name, _Member(info, info.size, "" if info.isfile() else "a link or device"))
         for info in entries
         if not info.isdir()
     )
-    return _source(members, fetch)
+    return _source(components, fetch)
 
 
 def _refuse_cut_tar(archive: tarfile.TarFile) -> None:
@@ -168,9 +168,9 @@ def _refuse_cut_tar(archive: tarfile.TarFile) -> None:
             raise EOFError("its end is missing")
 
 
-def _source(members: Iterable[tuple[str, _Member]], fetch: Callable[[Any], bytes]) -> Source:
+def _source(components: Iterable[tuple[str, _Member]], fetch: Callable[[Any], bytes]) -> Source:
     chosen: dict[str, _Member] = {}
-    for raw, member in members:
+    for raw, member in components:
         place = PurePosixPath(raw)
         if not any(_is_hidden(part) for part in place.parts):
             # The last of a name counts, and is read in its own turn.

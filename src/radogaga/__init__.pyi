@@ -1,0 +1,110 @@
+# What `import radogaga` offers: each name is imported when it is first used.
+from ._utils.storage import load, save
+from .errors import InputError
+from .experiments.baselines.beta_vae import BetaVAE, DecomposedBetaVAE
+from .experiments.baselines.dagmm import DAGMM
+from .method.alignment import align, set_latent_scale
+from .method.autoencoder import Autoencoder
+from .method.compression import compress, decompress, quantized_rate
+from .method.density.density import Density
+from .method.density.residuals import GaussianResidual, MultiscaleResidual, StudentTResidual
+from .method.density.two_scale import TwoScaleDensity
+from .method.distortions.distortion import Autodiff, CrossEntropy, Distortion, SquaredError
+from .method.distortions.ssim import SSIM, QuadraticSSIM
+from .method.initialization import initialize_metric_pca, initialize_pca
+from .method.isometry import Isometry, measure_isometry
+from .method.jacobians import gram
+from .method.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder, LinearSkip
+from .method.networks.gdn import GDN
+from .method.networks.mlp import MLP, ResidualMLP
+from .method.networks.pca_networks import PCADecoder, PCAEncoder
+from .method.noise import GaussianNoise, Noise, UniformNoise
+from .method.objective import Identity, LatentFeatures, Log, RateDistortion, ResidualFeatures, Terms
+from .method.priors.factorized import Factorized
+from .method.priors.kernel_density import KernelDensity
+from .method.priors.mixture import EstimatedMixture, Mixture
+from .method.priors.normal import Normal
+from .method.priors.prior import Prior
+from .method.priors.stacked import StackedPrior
+from .method.scaling import AsinhScaling, Scaling
+from .method.training.history import History
+from .method.training.loop import fit
+from .method.training.mixture_warmup import fit_with_mixture
+from .tabular.calibration import Calibration
+from .tabular.columns.categories import CategoryEncoder
+from .tabular.columns.encoder import TableEncoder
+from .tabular.columns.types import ColumnType
+from .tabular.estimator import RaDOGAGA
+from .tabular.explanation import Explanation
+from .tabular.model import TabularModel
+from .tabular.standardize import Standardizer
+from .version import __version__
+
+__all__ = [
+    "AsinhScaling",
+    "Autodiff",
+    "Autoencoder",
+    "BetaVAE",
+    "Calibration",
+    "CategoryEncoder",
+    "ColumnType",
+    "ConvolutionalDecoder",
+    "ConvolutionalEncoder",
+    "CrossEntropy",
+    "DAGMM",
+    "DecomposedBetaVAE",
+    "Density",
+    "Distortion",
+    "EstimatedMixture",
+    "Explanation",
+    "Factorized",
+    "GDN",
+    "GaussianNoise",
+    "GaussianResidual",
+    "History",
+    "Identity",
+    "InputError",
+    "Isometry",
+    "KernelDensity",
+    "LatentFeatures",
+    "LinearSkip",
+    "Log",
+    "MLP",
+    "Mixture",
+    "MultiscaleResidual",
+    "Noise",
+    "Normal",
+    "PCADecoder",
+    "PCAEncoder",
+    "Prior",
+    "QuadraticSSIM",
+    "RaDOGAGA",
+    "RateDistortion",
+    "ResidualFeatures",
+    "ResidualMLP",
+    "SSIM",
+    "Scaling",
+    "SquaredError",
+    "StackedPrior",
+    "Standardizer",
+    "StudentTResidual",
+    "TableEncoder",
+    "TabularModel",
+    "Terms",
+    "TwoScaleDensity",
+    "UniformNoise",
+    "__version__",
+    "align",
+    "compress",
+    "decompress",
+    "fit",
+    "fit_with_mixture",
+    "gram",
+    "initialize_metric_pca",
+    "initialize_pca",
+    "load",
+    "measure_isometry",
+    "quantized_rate",
+    "save",
+    "set_latent_scale",
+]

@@ -1,0 +1,1 @@
+"""Experiment 5.3: anomaly detection on four data sets."""

@@ -1,0 +1,1 @@
+"""Other methods' objectives on the same parts."""

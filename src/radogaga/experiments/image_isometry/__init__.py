@@ -1,0 +1,1 @@
+"""Experiment 5.1: isometry on pictures."""

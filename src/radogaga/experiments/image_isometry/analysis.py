@@ -1,0 +1,255 @@
+"""What is measured of a trained row of experiment 5.1, on pictures that it was not trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from radogaga.experiments.baselines.beta_vae import BetaVAE, divergence
+from radogaga.images import Pictures
+from radogaga.method.distortions.distortion import Distortion
+from radogaga.method.distortions.ssim import SSIM
+from radogaga.method.isometry import Isometry, describe_grams, predicted_diagonal, probe
+from radogaga.method.jacobians import gram
+from radogaga.method.objective import RateDistortion
+from radogaga.method.training.data import iter_batches
+
+_MOST_GRAMS = {False: 200, True: 40}  # of few latents, of many
+_MANY_LATENTS = 64
+_MOST_SILENCED = 1000
+_SHOWN, _STEPS, _FARTHEST = 8, 9, 2.0
+_TRAVERSED = (*range(9), 20, 21, 22, 200, 201, 202)
+
+Figures = dict[str, Any]
+
+
+class Codes(NamedTuple):
+    """Latents of pictures.
+
+    Attributes
+    ----------
+    z : Tensor
+        Latents, or a posterior's means, ``(B, N)``.
+    deviation : Tensor
+        Standard deviation of the noise on each, ``(B, N)``.
+    unit : Tensor
+        The length that counts as one on each, ``(B, N)``.
+    rate : Tensor
+        Information in the noisy latents, in nats, ``(B,)``.
+    """
+
+    z: Tensor
+    deviation: Tensor
+    unit: Tensor
+    rate: Tensor
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What the measures need of a model, whichever kind it is.
+
+    Attributes
+    ----------
+    codes : callable
+        ``(B, C, H, W) -> Codes``.
+    decode : callable
+        ``(B, N) -> (B, C, H, W)``.
+    distortion : Distortion
+        Whose metric counts.
+    constant : float or None
+        What J' A J is to be multiplied by to be the identity; None: whatever fits best.
+    predict : callable
+        ``(z, variance, deviation) -> (N,)``: the diagonal by theory.
+    """
+
+    codes: Callable[[Tensor], Codes]
+    decode: Callable[[Tensor], Tensor]
+    distortion: Distortion
+    constant: float | None
+    predict: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def of_rate_distortion(model: RateDistortion) -> Embedding:
+    """Return the embedding of a RaDOGAGA."""
+
+    def codes(x: Tensor) -> Codes:
+        z = model.autoencoder.encode(x)
+        deviation = torch.full_like(z, model.noise.variance**0.5)
+        rate = -model.prior.log_prob(z + model.noise(z)) - z.shape[1] * model.noise.entropy
+        return Codes(z, deviation, torch.ones_like(z), rate)
+
+    def predict(z: Tensor, variance: Tensor, deviation: Tensor) -> Tensor:
+        return predicted_diagonal(model, z, variance)
+
+    return Embedding(codes, model.autoencoder.decode, model.distortion, model.constant, predict)
+
+
+def of_beta_vae(model: BetaVAE, distortion: Distortion, *, rescaled: bool) -> Embedding:
+    """Return the embedding of a beta-VAE: its latents as they are, or each counted in posterior deviations."""
+
+    def codes(x: Tensor) -> Codes:
+        mean, deviation = model.encode(x)
+        unit = deviation if rescaled else torch.ones_like(deviation)
+        return Codes(mean, deviation, unit, divergence(mean, deviation))
+
+    def predict(z: Tensor, variance: Tensor, deviation: Tensor) -> Tensor:
+        return 1 - deviation.square().mean(0) if rescaled else torch.ones_like(variance)
+
+    return Embedding(codes, model.decoder, distortion, 2 * model.weight if rescaled else None, predict)
+
+
+@torch.no_grad()
+def analyse(embedding: Embedding, test: Pictures, device: torch.device) -> tuple[Figures, dict[str, np.ndarray]]:
+    """Return a row's figures on held-out pictures, and the arrays that its plots are drawn from.
+
+    A latent is active if its variance is at least its noise's. Figures of the Gram matrices are over active latents
+    but for those that say "all"; under a constant that is fitted, their mean diagonal is 1 by that.
+    """
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    coded = [embedding.codes(part.to(device)) for part in iter_batches(test)]
+    codes = Codes(*map(torch.cat, zip(*coded, strict=True)))
+    variance = codes.z.var(0)
+    live = (variance >= codes.deviation.square().mean(0)).nonzero()[:, 0]
+    live = live[(variance / codes.unit.square().mean(0))[live].argsort(descending=True)]
+    row, arrays = _isometry(embedding, codes, live, generator)
+    importance = _importance(embedding, codes, live)
+    row |= _quality(embedding, codes, test, device) | _importance_figures(arrays["spectrum"][live], importance)
+    row |= {
+        "latents": codes.z.shape[1],
+        "active": len(live),
+        "rate": float(codes.rate.mean()),
+        "bits_per_pixel": float(codes.rate.mean()) / math.log(2) / math.prod(test.shape[2:]),
+    }
+    arrays |= {"importance": importance, "live": live} | _pictures(embedding, codes, test, live)
+    return row, {name: values.cpu().numpy() for name, values in arrays.items()}
+
+
+def _isometry(
+    embedding: Embedding, codes: Codes, live: Tensor, generator: torch.Generator
+) -> tuple[Figures, dict[str, Tensor]]:
+    """Return figures of the Gram matrices at some pictures, over active latents, and the spectrum of all latents."""
+    chosen = torch.randperm(len(codes.z), generator=generator)[: _MOST_GRAMS[codes.z.shape[1] > _MANY_LATENTS]]
+    chosen = chosen.to(codes.z.device)
+    grams = _grams(embedding, codes, chosen)
+    inner = grams[:, live][:, :, live]
+    constant = embedding.constant
+    if constant is None:
+        constant = 1 / float(inner.diagonal(dim1=1, dim2=2).mean()) if len(live) else 1.0
+    grams, inner = grams * constant, inner * constant
+    variance = codes.z.var(0)
+    spectrum = variance / codes.unit.square().mean(0) / constant
+    pairs = {"all": probe(grams, generator), "active": probe(inner, generator)}
+    arrays = {f"probe_{which}_{side}": pair[i] for which, pair in pairs.items() for i, side in enumerate(("z", "x"))}
+    arrays |= {"spectrum": spectrum, "gram": inner.mean(0)}
+    row: Figures = {"probe_r_all": _correlation(*pairs["all"])}
+    if len(live) > 1:  # with fewer there is nothing to compare
+        prediction = embedding.predict(codes.z[chosen], variance, codes.deviation[chosen])[live]
+        isometry = describe_grams(inner, spectrum[live], prediction, generator)
+        row |= _gram_figures(isometry, inner)
+        arrays |= {"diagonal": isometry.diagonal, "diagonal_predicted": prediction}
+    return row, arrays
+
+
+def _grams(embedding: Embedding, codes: Codes, chosen: Tensor) -> Tensor:
+    grams = torch.cat([gram(embedding.decode, embedding.distortion, codes.z[part]) for part in chosen.split(20)])
+    unit = codes.unit[chosen]
+    return unit[:, :, None] * grams * unit[:, None, :]
+
+
+def _gram_figures(isometry: Isometry, grams: Tensor) -> Figures:
+    prediction = isometry.prediction
+    ratio = grams.diagonal(dim1=1, dim2=2) / prediction
+    root = prediction.rsqrt()
+    return {
+        "probe_r": isometry.probe_r,
+        # Of isotropic v and w, v'w and v'Dw: shorter latents lower r even where the diagonal D is exactly theory's.
+        "probe_r_predicted": float(prediction.sum() / (len(prediction) * prediction.square().sum()).sqrt()),
+        "diag_mean": isometry.diag_mean,
+        "diag_sd": isometry.diag_sd,
+        "diag_predicted": float(prediction.mean()),
+        "diag_ratio": float(ratio.mean()),
+        "diag_ratio_sd": float(ratio.std()),
+        "diag_ratio_latent_sd": float(ratio.mean(0).std()),
+        "off_rms": isometry.off_rms,
+        "condition": isometry.condition,
+        "condition_ratio": float(torch.linalg.cond(root[:, None] * grams * root).median()),
+    }
+
+
+def _importance(embedding: Embedding, codes: Codes, live: Tensor) -> Tensor:
+    """Return the mean distortion when a latent is set to its mean, of each active latent, ``(A,)``."""
+    z = codes.z[:_MOST_SILENCED]
+    mean = codes.z.mean(0)
+    measured = []
+    for latent in live.tolist():
+        silent = z.clone()
+        silent[:, latent] = mean[latent]
+        pairs = zip(z.split(50), silent.split(50), strict=True)
+        measured.append(
+            torch.cat([embedding.distortion(embedding.decode(a), embedding.decode(b)) for a, b in pairs]).mean()
+        )
+    return torch.stack(measured) if measured else z.new_zeros(0)
+
+
+def _importance_figures(predicted: Tensor, measured: Tensor) -> Figures:
+    if len(measured) < 3:
+        return {"importance_r": None, "importance_worst": None}
+    logs = (measured / predicted).log()
+    return {
+        "importance_r": _correlation(predicted.log(), measured.log()),
+        "importance_worst": float(logs.abs().max().exp()),
+    }
+
+
+def _quality(embedding: Embedding, codes: Codes, test: Pictures, device: torch.device) -> Figures:
+    """Return PSNR and SSIM of reconstructions at clean and at noisy latents."""
+    sums = torch.zeros(4, device=device)
+    start = 0
+    for part in iter_batches(test):
+        x = part.to(device)
+        z = codes.z[start : start + len(x)]
+        noisy = z + codes.deviation[start : start + len(x)] * torch.randn_like(z)
+        start += len(x)
+        for i, latents in enumerate((z, noisy)):
+            decoded = embedding.decode(latents)
+            sums[i] += (x - decoded).square().flatten(1).mean(1).sum()
+            sums[2 + i] += SSIM()(x, decoded).sum()
+    error, noisy_error, unlike, noisy_unlike = (sums / len(test)).tolist()
+    return {
+        "psnr": -10 * math.log10(error),
+        "psnr_noisy": -10 * math.log10(noisy_error),
+        "ssim": 1 - unlike,
+        "ssim_noisy": 1 - noisy_unlike,
+    }
+
+
+def _pictures(embedding: Embedding, codes: Codes, test: Pictures, live: Tensor) -> dict[str, Tensor]:
+    """Return originals, reconstructions and traverses as bytes, ``(..., C, H, W)``."""
+    z = codes.z[:_SHOWN]
+    noisy = z + codes.deviation[:_SHOWN] * torch.randn_like(z)
+    shown = torch.stack([test[:_SHOWN].to(z), embedding.decode(z), embedding.decode(noisy)])
+    ranks = [rank for rank in _TRAVERSED if rank < len(live)]
+    mean, deviation = codes.z.mean(0), codes.z.std(0)
+    steps = torch.linspace(-_FARTHEST, _FARTHEST, _STEPS).to(z)
+    lines = []
+    for latent in live[ranks].tolist():
+        line = mean.repeat(_STEPS, 1)
+        line[:, latent] += steps * deviation[latent]
+        lines.append(embedding.decode(line))
+    traverses = torch.stack(lines) if lines else shown.new_zeros(0, _STEPS, *test.shape[1:])
+    return {"shown": _as_bytes(shown), "traverses": _as_bytes(traverses), "traversed": torch.tensor(ranks)}
+
+
+def _as_bytes(pictures: Tensor) -> Tensor:
+    return (255 * pictures.clamp(0, 1)).round().to(torch.uint8)
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([a, b]))[0, 1])

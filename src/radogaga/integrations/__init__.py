@@ -1,0 +1,1 @@
+"""Other libraries and services: each knows `TabularModel` and nothing beneath it."""

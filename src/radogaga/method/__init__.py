@@ -1,0 +1,1 @@
+"""The paper's method as composable PyTorch parts: objective, networks, priors, distortions, training, density."""

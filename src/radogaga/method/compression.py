@@ -1,0 +1,263 @@
+"""A real bit stream: rows as the code of their quantised latents, and back."""
+
+from __future__ import annotations
+
+import copy
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from radogaga._utils.batching import rows_in_memory
+from radogaga.errors import InputError
+from radogaga.method.objective import LatentFeatures, RateDistortion
+from radogaga.method.training.data import as_dataset, iter_batches
+
+_MAGIC = b"RDG1"
+# Rows, latents, step, latents written in full, checksum of the tables; then a checksum of these and what follows.
+_HEADER = struct.Struct("<4sQIdQI")
+_CHECKSUM = struct.Struct("<I")
+# The coder counts in units of 2^-24, and what is rarer than that by far is written in full.
+_TAIL = 24 * math.log(2)
+_MOST_BINS = 2**15
+_UNIT = 2.0**24
+
+
+@runtime_checkable
+class Independent(Protocol):
+    """What coding asks of a prior: latents that are independent, each with its cumulative distribution c_j."""
+
+    def cumulative_logit(self, z: Tensor) -> Tensor:
+        """Return log c_j(z_j) - log(1 - c_j(z_j)), ``(B, N) -> (B, N)``: exact in both tails."""
+
+
+def compress(model: RateDistortion, x: Any) -> bytes:
+    """Return rows as a stream of bytes: the range code of their latents, rounded to multiples of the step D.
+
+    The noise that a model is trained under stands for rounding, so D = sqrt(12 s2), s2 the noise's variance: the width
+    of uniform noise, and as coarse as Gaussian noise is. A latent's code is as long as -log2 of its bin's probability
+    under the prior, P(k) = c((k + 1/2) D) - c((k - 1/2) D). A latent so far out that the prior has no bin for it is
+    written in full. The stream is read back by the same model, on a machine that computes the same probabilities;
+    otherwise it is refused.
+
+    Parameters
+    ----------
+    model : RateDistortion
+        Its prior takes latents as independent: `Factorized` or `Normal`.
+    x : array-like or Rows
+        Raw rows, ``(n, M)`` or ``(n, C, H, W)``.
+
+    Raises
+    ------
+    InputError
+        If the rows or the prior cannot be used, or the extra that has the range coder is not installed.
+
+    References
+    ----------
+    Bamler, "Understanding entropy coding with asymmetric numeral systems: a statistician's perspective", 2022.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import (Autoencoder, Normal, RateDistortion, ResidualMLP, Scaling, SquaredError, UniformNoise, compress,
+    ...                       decompress)
+    >>> x = torch.randn(500, 4)
+    >>> autoencoder = Autoencoder(ResidualMLP(4, 2), ResidualMLP(2, 4), latents=2, scaling=Scaling.standard(x))
+    >>> model = RateDistortion(autoencoder, Normal(2), SquaredError(), UniformNoise(0.5))
+    >>> data = compress(model, x)
+    >>> len(data) < 500, decompress(model, data).shape
+    (True, torch.Size([500, 4]))
+    """
+    coder, step = _coder(), _step(model)
+    bins = _bins(model, x, step)
+    tables = _tables(model, step)
+    symbols = tables.symbols(bins)
+    encoder = coder.queue.RangeEncoder()
+    for column, probabilities in zip(symbols.T, tables, strict=True):
+        encoder.encode(np.ascontiguousarray(column), coder.model.Categorical(probabilities, perfect=False))
+    escaped = bins[symbols == 0]
+    payload = escaped.astype("<f8").tobytes() + encoder.get_compressed().astype("<u4").tobytes()
+    header = _HEADER.pack(_MAGIC, *bins.shape, step, len(escaped), tables.checksum())
+    return header + _CHECKSUM.pack(zlib.crc32(header + payload)) + payload
+
+
+def decompress(model: RateDistortion, data: bytes) -> Tensor:
+    """Return the rows that `compress` made a stream of: the decoded multiples of the step, ``(n, M)``.
+
+    Raises
+    ------
+    InputError
+        If the stream is truncated, damaged, of another model or no such stream at all.
+    """
+    coder, step = _coder(), _step(model)
+    tables = _tables(model, step)
+    rows, payload, escapes = _read_header(data, tables, step)
+    decoder = coder.queue.RangeDecoder(np.frombuffer(payload, "<u4", offset=8 * escapes).astype(np.uint32))
+    columns = [decoder.decode(coder.model.Categorical(table, perfect=False), rows) for table in tables]
+    bins = tables.bins(np.stack(columns, 1), np.frombuffer(payload, "<f8", count=escapes))
+    return _decode(model, _latents(model, bins, step))
+
+
+def quantize(model: RateDistortion, x: Any) -> Tensor:
+    """Return the latents of rows rounded to multiples of the step, as `compress` writes them, ``(n, M) -> (n, N)``."""
+    step = _step(model)
+    return _latents(model, _bins(model, x, step), step)
+
+
+def quantized_rate(model: RateDistortion, x: Any) -> Tensor:
+    """Return the length of each row's code as the prior states it, -sum_j log P(k_j) in nats, ``(n, M) -> (n,)``.
+
+    P(k) is the probability of a bin of the step's width, so the rate is that of a real code and never negative;
+    `RateDistortion.rate` is that of a density. A latent that has no bin costs an escape and 64 bits.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import Autoencoder, Normal, RateDistortion, ResidualMLP, Scaling, SquaredError, UniformNoise
+    >>> from radogaga import quantized_rate
+    >>> x = torch.randn(5, 4)
+    >>> autoencoder = Autoencoder(ResidualMLP(4, 2), ResidualMLP(2, 4), latents=2, scaling=Scaling.standard(x))
+    >>> bool((quantized_rate(RateDistortion(autoencoder, Normal(2), SquaredError(), UniformNoise(0.5)), x) > 0).all())
+    True
+    """
+    step = _step(model)
+    tables = _tables(model, step)
+    symbols = tables.symbols(_bins(model, x, step))
+    lengths = [np.log(table.sum() / table)[column] for column, table in zip(symbols.T, tables, strict=True)]
+    return torch.from_numpy(np.sum(lengths, 0) + 64 * math.log(2) * (symbols == 0).sum(1))
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Each latent's bins: how many, the first one's number, and the probabilities of all of them after an escape's."""
+
+    first: NDArray[np.int64]
+    probabilities: list[NDArray[np.float64]]
+
+    def __iter__(self) -> Iterator[NDArray[np.float64]]:
+        return iter(self.probabilities)
+
+    def symbols(self, bins: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Return 1 + the place in the latent's table, or 0 where there is none, ``(n, N) -> (n, N)``."""
+        place = bins - self.first
+        inside = (place >= 0) & (place < [len(table) - 1 for table in self])
+        return np.where(inside, place + 1, 0).astype(np.int32)
+
+    def bins(self, symbols: NDArray[np.int32], escaped: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Undo `symbols`."""
+        bins = (symbols - 1 + self.first).astype(np.float64)
+        bins[symbols == 0] = escaped
+        return bins
+
+    def checksum(self) -> int:
+        """Return a number that another model's tables, or another machine's, would hardly have."""
+        return zlib.crc32(np.concatenate([self.first, *self.probabilities]).tobytes())
+
+
+def _tables(model: RateDistortion, step: float) -> _Tables:
+    prior = _exact_prior(model)
+    low, centre, high = (_bin_at(prior, model.autoencoder.latents, step, logit) for logit in (-_TAIL, 0.0, _TAIL))
+    low, high = low.maximum(centre - _MOST_BINS // 2), high.minimum(centre + _MOST_BINS // 2)
+    counts = (high - low + 1).long()
+    bins = low + torch.arange(int(counts.max()), dtype=torch.float64)[:, None]
+    inside = torch.cat([_log_probability(prior, part, step).exp() for part in bins.split(_rows_at_once(bins.shape[1]))])
+    # Whole units, so that encoder and decoder agree even if the last bits of their exponentials do not.
+    units = (inside.T * _UNIT).round().clamp_min(1).numpy()
+    return _Tables(
+        low.long().numpy(),
+        [np.concatenate([[1 + max(_UNIT - row[:n].sum(), 0)], row[:n]]) for row, n in zip(units, counts, strict=True)],
+    )
+
+
+def _bin_at(prior: Independent, latents: int, step: float, logit: float) -> Tensor:
+    """Return the bin in which each latent's cumulative logit comes to a value, ``(N,)``, by bisection."""
+    low, high = torch.full((2, latents), 2.0**40, dtype=torch.float64) * torch.tensor([[-1.0], [1.0]])
+    for _ in range(42):
+        median = ((low + high) / 2).floor()
+        above = prior.cumulative_logit(((median + 0.5) * step)[None])[0] > logit
+        low, high = torch.where(above, low, median), torch.where(above, median, high)
+    return high
+
+
+def _log_probability(prior: Independent, bins: Tensor, step: float) -> Tensor:
+    """Return log P(k) of each bin, ``(B, N) -> (B, N)``.
+
+    With the cumulative logits a and b of the bin's two ends, P = sigmoid(b) sigmoid(-a) (1 - exp(a - b)): products
+    only, so that nothing cancels however far out a bin lies.
+    """
+    a, b = (prior.cumulative_logit((bins + side) * step) for side in (-0.5, 0.5))
+    return functional.logsigmoid(b) + functional.logsigmoid(-a) + (-(a - b).expm1()).log()
+
+
+def _exact_prior(model: RateDistortion) -> Independent:
+    """Return the prior in 64 bits on the CPU, where it gives the same numbers each time."""
+    prior = copy.deepcopy(model.prior).double().cpu().requires_grad_(False)
+    if not isinstance(model.prior_features, LatentFeatures) or not isinstance(prior, Independent):
+        seen = type(prior).__name__ if isinstance(model.prior_features, LatentFeatures) else "the residual's features beside them"
+        raise InputError(f"Expected a prior of independent latents; got {seen}. Train the model with Factorized.")
+    return prior
+
+
+@torch.no_grad()
+def _bins(model: RateDistortion, x: Any, step: float) -> NDArray[np.float64]:
+    device = model.autoencoder.log_gain.device
+    latents = torch.cat([model.autoencoder.encode(part.to(device)) for part in iter_batches(as_dataset(x))])
+    if not torch.isfinite(latents).all():
+        row = int((~torch.isfinite(latents)).any(1).nonzero()[0])
+        raise InputError(f"Expected finite latents; those of row {row} are not. Is it in the units of the others?")
+    return (latents.double().cpu() / step).round().numpy()
+
+
+def _latents(model: RateDistortion, bins: NDArray[np.float64], step: float) -> Tensor:
+    return (torch.from_numpy(bins) * step).to(model.autoencoder.log_gain)
+
+
+@torch.no_grad()
+def _decode(model: RateDistortion, z: Tensor) -> Tensor:
+    numbers = model.autoencoder.decode(z[:1]).numel()
+    return torch.cat([model.autoencoder.decode(part) for part in z.split(_rows_at_once(numbers))])
+
+
+def _rows_at_once(numbers: int) -> int:
+    return rows_in_memory(numbers)
+
+
+def _step(model: RateDistortion) -> float:
+    return math.sqrt(12 * model.noise.variance)
+
+
+def _read_header(data: bytes, tables: _Tables, step: float) -> tuple[int, bytes, int]:
+    """Return the number of rows, what follows the header, and how many latents are written in full."""
+    start = _HEADER.size + _CHECKSUM.size
+    if len(data) < start or data[:4] != _MAGIC:
+        raise InputError("Expected a stream that compress wrote; got something else. Pass its bytes, all of them.")
+    header, payload = data[: _HEADER.size], data[start:]
+    if _CHECKSUM.pack(zlib.crc32(header + payload)) != data[_HEADER.size : start]:
+        raise InputError("Expected a whole stream; it is truncated or damaged. Compress the rows again.")
+    _, rows, latents, found, escapes, checksum = _HEADER.unpack(header)
+    if (latents, found, checksum) != (len(tables.first), step, tables.checksum()):
+        raise InputError(
+            f"Expected a stream of this model, {len(tables.first)} latents in steps of {step:g}; got one of {latents} "
+            f"in steps of {found:g} under another prior. Read it with the model that wrote it."
+        )
+    return rows, payload, escapes
+
+
+def _coder() -> ModuleType:
+    try:
+        from constriction import stream
+    except ImportError:
+        raise InputError(
+            "Expected the package constriction for bit streams; it is not installed. "
+            "Install it: pip install 'radogaga[compress]'."
+        ) from None
+    return stream

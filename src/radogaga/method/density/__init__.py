@@ -1,0 +1,1 @@
+"""From a density of latents to a density of the data."""

@@ -1,0 +1,161 @@
+"""Two densities as one: fine where rows are usual, coarse where they are not."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from radogaga._utils.checks import check_rows
+from radogaga._utils.storage import save
+from radogaga.method.density.density import Density, Volume
+from radogaga.method.density.residuals import ResidualDistribution
+from radogaga.method.objective import RateDistortion
+from radogaga.method.priors.stacked import StackedPrior
+
+_STEEPNESS = 20.0
+_TAIL = 0.2
+_MIN_MASS = 0.02
+
+
+class TwoScaleDensity(nn.Module):
+    """Mixture of a coarse density and a fine one that is gated to the bulk of the data.
+
+    ::
+
+        p = (q + f g / Z) / 2,    g = min(1, q / t)^20
+
+    with q the coarse density, f the fine one, t the 20 % quantile of q over held-out rows, and Z the mean of g under f.
+    Above t, log p is at most log 2 nats below log(f / Z), so usual rows get the fine density. Below t the gate g closes
+    within a few nats, and rows are ranked by q, which knows better how far off they are.
+
+    Both densities share one autoencoder, and the coarse prior may be a component of the fine one: it is evaluated once.
+
+    Parameters
+    ----------
+    coarse : Density
+        q: a kernel density and an isotropic residual, say.
+    fine_prior : StackedPrior
+        The latents' density under f.
+    fine_residual : MultiscaleResidual or any other
+        The residual's distribution under f.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import (Autoencoder, Density, GaussianNoise, GaussianResidual, KernelDensity, RateDistortion,
+    ...                       ResidualMLP, Scaling, SquaredError, StackedPrior, TwoScaleDensity, initialize_pca)
+    >>> x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    >>> autoencoder = Autoencoder(ResidualMLP(3, 2), ResidualMLP(2, 3), latents=2, scaling=Scaling.standard(x))
+    >>> initialize_pca(autoencoder, x)
+    >>> prior = KernelDensity.fit(autoencoder.encode(x).detach())
+    >>> model = RateDistortion(autoencoder, prior, SquaredError(), GaussianNoise(std=0.1))
+    >>> density = TwoScaleDensity(Density(model, 3), StackedPrior([prior]), GaussianResidual(1))
+    >>> density.fit_gate(held_out=density.coarse_log_prob(x), drawn=density.coarse_log_prob(density.fine.sample(50)))
+    >>> density.log_prob(x).shape
+    torch.Size([200])
+    """
+
+    threshold: Tensor
+    log_mass: Tensor
+
+    def __init__(self, coarse: Density, fine_prior: StackedPrior, fine_residual: ResidualDistribution) -> None:
+        super().__init__()
+        self.coarse = coarse
+        self.fine_prior = fine_prior
+        self.fine_residual = fine_residual
+        self.register_buffer("threshold", torch.zeros(()))
+        self.register_buffer("log_mass", torch.tensor(math.inf))
+
+    @property
+    def fine(self) -> Density:
+        """f, as a density of its own that shares the autoencoder."""
+        return Density(self.coarse.model.with_prior(self.fine_prior), self.coarse.features, self.fine_residual)
+
+    @property
+    def model(self) -> RateDistortion:
+        """The model that both densities are of, with the coarse prior."""
+        return self.coarse.model
+
+    @property
+    def features(self) -> int:
+        """Number of features, M."""
+        return self.coarse.features
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.coarse.device
+
+    @torch.no_grad()
+    def fit_gate(self, held_out: Tensor, drawn: Tensor) -> None:
+        """Set t and Z by log q of held-out rows and of rows drawn from f, ``(n,), (m,)``.
+
+        Where hardly any of the drawn rows are in the bulk of q, the two do not fit together: the gate stays closed.
+        """
+        self.threshold.copy_(held_out.quantile(_TAIL))
+        mass = self.log_gate(drawn).exp().mean()
+        self.log_mass.copy_(mass.log() if mass > _MIN_MASS else mass.new_tensor(math.inf))
+
+    def log_gate(self, coarse: Tensor) -> Tensor:
+        """Return log g of log q, ``(B,) -> (B,)``."""
+        return -_STEEPNESS * (self.threshold - coarse).clamp_min(0)
+
+    @property
+    def gate_closed(self) -> bool:
+        """Whether the density is q alone."""
+        return bool(self.log_mass.isinf())
+
+    @torch.no_grad()
+    def log_prob(
+        self,
+        x: ArrayLike | Tensor,
+        *,
+        volume: Volume = "isometric",
+        include_residual: Literal[True] = True,
+        batch_size: int = 4096,
+    ) -> Tensor:
+        """Return the log density of raw rows in nats, always with the residual, ``(n, M) -> (n,)``.
+
+        Raises
+        ------
+        InputError
+            If the rows are not finite numbers in as many columns as the model was made for.
+        """
+        rows = check_rows(x, columns=self.features).to(self.device)
+        return torch.cat([self._log_prob(part, volume) for part in rows.split(batch_size)])
+
+    def coarse_log_prob(self, x: Tensor) -> Tensor:
+        """Return log q of raw rows, per unit of scaled rows, ``(B, M) -> (B,)``, with derivatives."""
+        return self.coarse.log_joint(self.coarse.project(x))
+
+    @torch.no_grad()
+    def sample(self, n: int, *, include_residual: Literal[True] = True) -> Tensor:
+        """Return n raw rows, ``(n, M)``: half of them from q, the others from f as far as the gate lets them pass."""
+        count = n if self.gate_closed else int(torch.rand(n).lt(0.5).sum())
+        parts, fine = [self.coarse.sample(count, include_residual=True)], self.fine
+        while count < n:
+            drawn = fine.sample(n, include_residual=True)
+            gate = self.log_gate(self.coarse_log_prob(drawn)).exp()
+            kept = drawn[torch.rand_like(gate) < gate][: n - count]
+            parts, count = [*parts, kept], count + len(kept)
+        x = torch.cat(parts)
+        return x[torch.randperm(n, device=x.device)]
+
+    def save(self, folder: str | Path) -> None:
+        """Write the density with its model as a folder of safetensors and JSON."""
+        save(self, folder)
+
+    def _log_prob(self, x: Tensor, volume: Volume) -> Tensor:
+        model = self.coarse.model
+        z, residual = self.coarse.project(x)
+        coarse_prior = model.prior.log_prob(z)
+        joint = coarse_prior + self.coarse.residual.log_prob(residual)
+        if not self.gate_closed:
+            fine = self.fine_prior.log_prob(z, known={model.prior: coarse_prior}) + self.fine_residual.log_prob(residual)
+            joint = torch.logaddexp(joint, fine + self.log_gate(joint) - self.log_mass) - math.log(2)
+        return joint + self.coarse.log_volume(z, volume) + model.autoencoder.scaling.log_volume(x)

@@ -1,0 +1,123 @@
+"""The Gram matrix J' A J of a decoder's Jacobian under a distortion's metric: whole, or along some directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vjp, vmap
+
+from radogaga._utils.batching import rows_in_memory
+from radogaga.method.distortions.distortion import Distortion, products
+
+_BUDGET = 2**24
+_LEAST = 1e-30
+
+
+def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return decoded rows ``(B, ...)`` and the decoder's Jacobian columns J e_j, ``(N, B, ...)``.
+
+    One forward-mode derivative for each latent, all in one batch: no row's derivative depends on another's.
+    """
+    basis = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+    tangents = vmap(lambda direction: jvp(decode, (z,), (direction.expand_as(z),))[1])(basis)
+    return decode(z), tangents
+
+
+def gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) -> Tensor:
+    """Return J' A J, A at the decoded point: ``(B, N) -> (B, N, N)``.
+
+    A J e_j is the gradient of u' A J e_j in u: one for each latent, not one inner product for each pair of latents.
+    A long batch is taken in parts, so that N Jacobian columns of pictures fit into memory.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import SquaredError, gram
+    >>> gram(lambda z: 2 * z, SquaredError(), torch.zeros(1, 2))
+    tensor([[[4., 0.],
+             [0., 4.]]])
+    """
+    numbers = z.shape[1] * decode(z[:1]).numel()
+    return torch.cat([_gram(decode, distortion, part) for part in z.split(rows_in_memory(numbers, budget=_BUDGET))])
+
+
+def _gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) -> Tensor:
+    return distortion.gram(*jacobian(decode, z))
+
+
+def isometry_penalty(
+    decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor, constant: float = 1.0, *, directions: int = 4
+) -> Tensor:
+    """Return how far the Gram matrix is from isometry along K random directions at each latent, ``(B, N) -> (B,)``.
+
+    With E = c J' A J - I and independent normal v_i it is the mean of (v_i' E v_j)^2 over all pairs, a direction with
+    itself included, which on average is (1 + 1 / K) |E|^2 + (tr E)^2 / K: the squared Frobenius norm, and the square of
+    what log det of c J' A J, the volume factor of a density, is off by. It takes one forward-mode derivative for each
+    direction instead of one for each latent, and can be trained on.
+
+    Parameters
+    ----------
+    decode : callable
+        ``(B, N) -> (B, ...)``.
+    distortion : Distortion
+        Whose metric A counts.
+    z : Tensor
+        Where to take it.
+    constant : float
+        What J' A J is to be multiplied by to be the identity, c.
+    directions : int
+        K; they are drawn by torch's global random state.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga import SquaredError
+    >>> from radogaga.method.jacobians import isometry_penalty
+    >>> _ = torch.manual_seed(0)
+    >>> isometry_penalty(lambda z: 2 * z, SquaredError(), torch.zeros(2, 3), constant=0.25)
+    tensor([0., 0.])
+    """
+    v = torch.randn(directions, *z.shape, dtype=z.dtype, device=z.device)
+
+    def push(direction: Tensor) -> Any:
+        return jvp(decode, (z,), (direction,))
+
+    decoded, tangents = vmap(push, out_dims=(None, 0), randomness="same")(v)  # type: ignore[arg-type]
+    # Under mixed precision it is the networks alone that compute in 16 bits.
+    with torch.autocast(z.device.type, enabled=False):
+        grams = distortion.gram(decoded.to(z.dtype), tangents.to(z.dtype))
+        return (constant * grams - products(v, v)).square().mean((1, 2))
+
+
+def gauss_newton_step(decode: Callable[[Tensor], Tensor], s: Tensor, z: Tensor) -> Tensor:
+    """Return latents that decode to something nearer to given rows, ``(B, ...), (B, N) -> (B, N)``.
+
+    With the descent d = J' (s - g(z)) it is z + d |d|^2 / |J d|^2, as far along as is best for a linear decoder. Where
+    J' J is a multiple of the identity, as isometry under squared error has it, no other direction would be better: this
+    is Gauss and Newton's step, the projection onto the decoder's tangents.
+
+    Parameters
+    ----------
+    decode : callable
+        g, ``(B, N) -> (B, ...)``.
+    s : Tensor
+        Rows.
+    z : Tensor
+        Latents of theirs, as an encoder gives them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.method.jacobians import gauss_newton_step
+    >>> gauss_newton_step(lambda z: 3 * z, torch.tensor([[3.0, 6.0]]), torch.zeros(1, 2))
+    tensor([[1., 2.]])
+    """
+    decoded, pull = vjp(decode, z)  # type: ignore[misc]
+    (descent,) = pull((s - decoded).to(decoded.dtype))
+    along = jvp(decode, (z,), (descent,))[1].flatten(1).square().sum(1)
+    moves = along > _LEAST  # all others are there, as near as their numbers tell
+    step = torch.where(moves, descent.square().sum(1) / along.where(moves, torch.ones_like(along)), 0)
+    return z + step[:, None] * descent

@@ -1,0 +1,1 @@
+"""Encoders and decoders: dense, convolutional with GDN, on principal components."""

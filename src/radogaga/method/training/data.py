@@ -1,0 +1,139 @@
+"""What is trained on: rows that lie in memory, or that are made a batch at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from radogaga._utils.batching import rows_in_memory
+from radogaga._utils.checks import check_rows
+from radogaga.errors import InputError
+
+_MAX_ROWS = 8192
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """What training asks of its rows; `radogaga.images.Pictures` are such, and so can be anything of one's own."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of rows, and a row's shape: ``(n, M)`` or ``(n, C, H, W)``."""
+
+    def __getitem__(self, indices: slice) -> Tensor:
+        """Return rows as they are, ``(k, ...)`` of floats, on any device."""
+
+    def batch(self, indices: Tensor, device: torch.device) -> Tensor:
+        """Return rows to train on, ``(k,) -> (k, ...)``; may vary them at random, by torch's global random state."""
+
+
+@dataclass(frozen=True)
+class ArrayDataset:
+    """Rows that are all in memory, on one device.
+
+    Attributes
+    ----------
+    x : Tensor
+        Raw rows, ``(n, M)``, or pictures, ``(n, C, H, W)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.method.training.data import ArrayDataset
+    >>> ArrayDataset(torch.eye(2)).batch(torch.tensor([1, 0]), torch.device("cpu"))
+    tensor([[0., 1.],
+            [1., 0.]])
+    """
+
+    x: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of rows, and a row's shape."""
+        return tuple(self.x.shape)
+
+    def __getitem__(self, indices: slice) -> Tensor:
+        """Return rows."""
+        return self.x[indices]
+
+    def batch(self, indices: Tensor, device: torch.device) -> Tensor:
+        """Return rows on a device."""
+        return self.x[indices.to(self.x.device)].to(device)
+
+
+def as_dataset(x: Any, device: torch.device | None = None, *, least_rows: int = 1, name: str = "x") -> Dataset:
+    """Return rows that can be trained on, or say in one sentence why that is not possible.
+
+    Parameters
+    ----------
+    x : Rows or array-like
+        Rows of one's own kind come back as they are; ``(n, M)`` and ``(n, C, H, W)`` become float32 on the device.
+    device : torch.device, optional
+        Where rows in memory are to lie, by default where they do.
+    least_rows : int
+        How many rows there have to be at least.
+    name : str
+        What the message calls the rows.
+
+    Raises
+    ------
+    InputError
+        If there is text, a missing or infinite number, a wrong shape or too little.
+
+    Examples
+    --------
+    >>> from radogaga.method.training.data import as_dataset
+    >>> as_dataset([[1, 2], [3, 4]])[0:1]
+    tensor([[1., 2.]])
+    """
+    if isinstance(x, Dataset):
+        if x.shape[0] < least_rows:
+            raise InputError(f"Expected at least {least_rows} rows in {name}; got {x.shape[0]}. Pass more.")
+        return x
+    shape = getattr(x, "shape", ())
+    flat = x.reshape(len(x), -1) if len(shape) == 4 and len(x) else x
+    rows = check_rows(flat, least_rows=least_rows, name=name).to(device=device, dtype=torch.float32)
+    return ArrayDataset(rows.reshape(shape) if len(shape) == 4 else rows)
+
+
+def iter_batches(rows: Dataset | Tensor) -> Iterator[Tensor]:
+    """Yield all rows as they are, in order, few enough at a time for a network's layers to fit into memory.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.method.training.data import iter_batches
+    >>> [len(part) for part in iter_batches(torch.zeros(10_000, 3))], [len(part) for part in iter_batches(torch.zeros(3, 2048, 1024))]
+    ([8192, 1808], [2, 1])
+    """
+    n, *row = rows.shape
+    size = rows_in_memory(math.prod(row), at_most=_MAX_ROWS)
+    for start in range(0, n, size):
+        yield rows[start : start + size]
+
+
+class BatchSampler:
+    """Row indices, epoch by epoch without replacement; what is left of an epoch is dropped.
+
+    Parameters
+    ----------
+    rows, size : int
+        How many rows there are, and how many make a batch.
+    """
+
+    def __init__(self, rows: int, size: int) -> None:
+        self.rows, self.size = rows, size
+        self.order = torch.empty(0, dtype=torch.int64)
+
+    def draw(self) -> Tensor:
+        """Return the next batch's row indices, ``(size,)``, from torch's global random state."""
+        if len(self.order) < self.size:
+            self.order = torch.randperm(self.rows)
+        batch, self.order = self.order[: self.size], self.order[self.size :]
+        return batch
+

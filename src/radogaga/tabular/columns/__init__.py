@@ -1,0 +1,1 @@
+"""Columns as people have them, mixed types and missing values included, as numbers and back."""

@@ -1,0 +1,222 @@
+"""The fitted model of a table: everything that scoring, explaining, sampling and serving need, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from radogaga._utils import storage
+from radogaga._utils.batching import map_batches
+from radogaga._utils.random import isolated_seed
+from radogaga.errors import InputError
+from radogaga.method.density.density import Density
+from radogaga.method.density.two_scale import TwoScaleDensity
+from radogaga.method.isometry import Isometry
+from radogaga.method.training.history import History
+from radogaga.tabular.calibration import Calibration
+from radogaga.tabular.columns.encoder import EncodedRows, TableEncoder
+from radogaga.tabular.defaults import BATCH_ROWS
+from radogaga.tabular.explanation import Explanation, explain
+from radogaga.tabular.standardize import Array, Standardizer
+
+
+@dataclass(frozen=True, eq=False)
+class TabularModel:
+    """A fitted density of a table: raw rows in, nats out.
+
+    ::
+
+        rows --encoder--> numbers --standardizer--> s --density--> log p --calibration--> p-value, anomaly or not
+
+    ``log p(x) = log P(z) + log p(residual) + log |det ds/dx|`` minus what cells cost that hold what no training row
+    held, in nats, per unit of the columns as they are. `RaDOGAGA` builds it; it needs no estimator, does not change,
+    and travels between processes.
+
+    Attributes
+    ----------
+    encoder : TableEncoder
+        Columns as numbers and back.
+    standardizer : Standardizer
+        Numbers of any unit, brought near one.
+    density : Density or TwoScaleDensity
+        Of standardised rows, in float64.
+    calibration : Calibration
+        Held-out scores and the threshold.
+    reference_rows : ndarray
+        Training rows that score well, encoded: what explained rows are compared with.
+    explained_variance_ratio : ndarray
+        Each latent's share of the variance, largest first.
+    isometry : Isometry
+        How isometric the embedding is.
+    history : History
+        The training curve.
+    parameters : dict
+        The settings that it was fitted with, as JSON has them.
+    id_column : str, optional
+        The name of a column of identifiers that was left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from radogaga import RaDOGAGA
+    >>> x = np.random.RandomState(0).normal(size=(200, 3))
+    >>> model = RaDOGAGA(max_steps=20, random_state=0).fit(x).model_
+    >>> model.predict([[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]])
+    array([ 1, -1])
+    """
+
+    encoder: TableEncoder
+    standardizer: Standardizer
+    density: Density | TwoScaleDensity
+    calibration: Calibration
+    reference_rows: Array
+    explained_variance_ratio: Array
+    isometry: Isometry
+    history: History
+    parameters: dict[str, Any] = field(default_factory=dict)
+    id_column: str | None = None
+
+    @property
+    def n_components(self) -> int:
+        """Number of latents, N."""
+        return self.density.model.autoencoder.latents
+
+    @property
+    def resolution(self) -> float:
+        """Standard deviation under which details count as noise, in units of a column's spread."""
+        return float(self.density.model.noise.variance**0.5)
+
+    def read(self, X: Any) -> EncodedRows:  # noqa: N803
+        """Return raw rows as numbers; rows that are encoded already come back as they are.
+
+        A data frame may have its columns in any order, and others beside them.
+
+        Raises
+        ------
+        InputError
+            If columns are missing, or hold infinite numbers or values of another type than in training.
+        """
+        return X if isinstance(X, EncodedRows) else self.encoder.encode(self.encoder.select(X))
+
+    def score(self, X: Any, n_jobs: int | None = None) -> Array:  # noqa: N803
+        """Return the log density of rows in nats, ``(n, M) -> (n,)``, in the columns' units; higher = more normal.
+
+        `n_jobs` threads score batches, -1 for one on each core; scores are the same to the last bit for any number.
+        """
+        rows = self.read(X)
+        return self.score_numbers(rows.x, n_jobs) - rows.total_novelty
+
+    def score_numbers(self, x: Array, n_jobs: int | None = None) -> Array:
+        """Return the log density of encoded rows, ``(n, K) -> (n,)``, without what novel cells cost."""
+        batches = torch.as_tensor(self.standardizer.transform(x)).split(BATCH_ROWS)
+        log_density = map_batches(partial(self.density.log_prob, include_residual=True), batches, n_jobs)
+        return _array(log_density) + self.standardizer.log_volume
+
+    def smooth_log_density(self, s: Tensor) -> Tensor:
+        """Return the log density of standardised rows that explanations follow, ``(n, K) -> (n,)``, with derivatives.
+
+        Of two scales it is the coarse one: what is unusual is ranked by it, and where the gate opens the density all
+        but jumps.
+        """
+        rows, density = s.to(self.density.device), self.density
+        if isinstance(density, TwoScaleDensity):
+            return density.coarse_log_prob(rows).cpu()
+        return density.log_prob_batch(rows, "isometric", include_residual=True).cpu()
+
+    def p_value(self, X: Any) -> Array:  # noqa: N803
+        """Return the conformal p-value of rows: the share of held-out rows that score as low, ``(n, M) -> (n,)``.
+
+        A new row of the training rows' distribution has a p-value of at most a with a probability of at most a. From
+        fewer than 50 rows none were held out, and the p-values are those of rows that the model has seen.
+        """
+        return self.calibration.p_value(self.score(X))
+
+    def predict(self, X: Any) -> NDArray[np.int64]:  # noqa: N803
+        """Return -1 for anomalies, rows that score below the threshold, and 1 for all others, ``(n, M) -> (n,)``."""
+        return np.where(self.calibration.is_anomaly(self.score(X)), -1, 1)
+
+    def novel(self, X: Any) -> NDArray[np.bool_]:  # noqa: N803
+        """Return which cells hold what no training row held, ``(n, M)``: a new category, a first missing value.
+
+        Each lowers its row's score by what it is worth: see `CategoryEncoder`.
+        """
+        return self.read(X).novelty > 0
+
+    def explain(self, X: Any) -> Explanation:  # noqa: N803
+        """Return by how much each column moves each row's score away from that of the nearest reference row.
+
+        A row's contributions, ``(n, M)`` in nats, add up to its score less its reference row's; the lowest are the
+        reasons for an alarm.
+        """
+        return explain(self, self.read(X))
+
+    @torch.no_grad()
+    def encode(self, X: Any) -> Array:  # noqa: N803
+        """Return the latents of rows, ``(n, M) -> (n, N)``, those with the largest variance first."""
+        return self._in_batches(self.density.model.autoencoder.encode, self.standardizer.transform(self.read(X).x))
+
+    @torch.no_grad()
+    def decode(self, z: Any) -> Any:
+        """Return the rows of latents, ``(n, N) -> (n, M)``, of a data frame's model as a data frame.
+
+        Raises
+        ------
+        InputError
+            If the latents are not finite or of another number.
+        """
+        z = np.asarray(z, dtype=np.float64)
+        if z.ndim != 2 or z.shape[1] != self.n_components or not np.isfinite(z).all():
+            raise InputError(
+                f"Expected finite latents of shape (rows, {self.n_components}); got {z.shape}. "
+                "Pass what transform or encode gave."
+            )
+        s = self._in_batches(self.density.model.autoencoder.decode, z)
+        return self.encoder.decode(self.standardizer.inverse_transform(s))
+
+    def sample(self, n: int = 1, *, seed: int = 0) -> Any:
+        """Return rows drawn from the density, ``(n, M)``, of a data frame's model as a data frame."""
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise InputError(f"Expected n_samples of 1 or more; got {n}.")
+        with isolated_seed(seed, self.density.device):
+            s = _array(self.density.sample(int(n), include_residual=True))
+        return self.encoder.decode(self.standardizer.inverse_transform(s))
+
+    def with_threshold(self, threshold: float) -> Self:
+        """Return the same model with another threshold."""
+        return replace(self, calibration=replace(self.calibration, threshold=threshold))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as a folder of safetensors and JSON, nothing pickled; `radogaga.load` reads it back."""
+        storage.save(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "cpu") -> Self:
+        """Read a model that `save`, or `RaDOGAGA.save`, wrote, with the same scores to the last bit.
+
+        Raises
+        ------
+        InputError
+            If the folder holds no model of a table.
+        """
+        model = storage.load(folder, device=device)
+        if not isinstance(model, cls):
+            raise InputError(
+                f"Expected the model of a table in {folder}; got a {type(model).__name__}. Load it by radogaga.load."
+            )
+        return model
+
+    def _in_batches(self, function: Any, x: Array) -> Array:
+        parts = torch.as_tensor(x).to(self.density.device).split(BATCH_ROWS)
+        return _array(torch.cat([function(part) for part in parts]))
+
+
+def _array(values: Tensor) -> Array:
+    array: Array = values.cpu().numpy()
+    return array
