@@ -30,7 +30,7 @@ def images_prepare(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Make one memory-mapped array of pictures, cropped and resized, and list what could not be read."""
-    from radogaga.cli.rendering import steps_with_progress
+    from radogaga.cli.rendering import progress_bar
     from radogaga.images import prepare_images
 
     if crop != "centre" and not (crop.isdecimal() and int(crop)):
@@ -39,7 +39,7 @@ def images_prepare(
         raise InputError(f"Expected --split by-folder; got {split!r}.")
     console = Console(quiet=quiet)
     pixels = None if crop == "centre" else int(crop)
-    with steps_with_progress("pictures", console) as progress:
+    with progress_bar("pictures", quiet=quiet) as progress:
         by_folder = split == "by-folder"
         made = prepare_images(source, out, size=size, crop=pixels, by_folder=by_folder, tenth=tenth, progress=progress)
     shape = " x ".join(map(str, made.shape))
@@ -59,10 +59,10 @@ def images_shapes(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Draw soft ellipses of random place, shape and colours: pictures to try things on where there are no others."""
-    from radogaga.cli.rendering import steps_with_progress
+    from radogaga.cli.rendering import progress_bar
     from radogaga.datasets.ellipses import write_ellipses
 
     console = Console(quiet=quiet)
-    with steps_with_progress("pictures", console) as progress:
+    with progress_bar("pictures", quiet=quiet) as progress:
         write_ellipses(out, count, size, seed=seed, progress=progress)
     console.print(f"{out}: {count:,} pictures", highlight=False, soft_wrap=True)

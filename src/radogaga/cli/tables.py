@@ -1,26 +1,27 @@
-"""The program's words for tables: fit, score and explain."""
+"""The program's commands for tables: fit, score, explain and inspect."""
 
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from radogaga._utils.checks import check_device
+from radogaga.cli.rendering import print_line, progress_bar, show_explanations, show_model, warnings_as_notes
 from radogaga.errors import InputError
 
 if TYPE_CHECKING:
-    from radogaga.tabular.estimator import RaDOGAGA
+    import pandas as pd
+
+    from radogaga.tabular.training import Smoothness
 
 _TABLE = "A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file."
 _WRITTEN = "A .csv, .parquet, .arrow or .feather file."
+_MODEL = typer.Argument(help="Folder that fit wrote.")
+_ID = typer.Option("--id", help="The column of identifiers; default: as in fit.")
+_QUIET = typer.Option("--quiet", help="Print nothing but errors and warnings.")
 
 
 def fit(
@@ -35,164 +36,160 @@ def fit(
     ] = None,
     smoothness: Annotated[
         str,
-        typer.Option(help="What the density is best at: coarse ranks anomalies, fine is likelier, both: either."),
-    ] = "both",
+        typer.Option(help="What the density is best at: coarse ranks anomalies, fine is more likely, two-scale: both."),
+    ] = "two-scale",
     seed: Annotated[int, typer.Option(min=0, help="Draws all that is random.")] = 0,
-    max_steps: Annotated[int, typer.Option(min=0, help="Most training steps.")] = 1000,
+    max_steps: Annotated[int, typer.Option(min=0, help="Training steps at most.")] = 1000,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, ...")] = "cpu",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors and warnings.")] = False,
+    quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
     """Learn a density from a table: numbers, categories, dates, missing values, with nothing to choose."""
-    from radogaga import RaDOGAGA
-    from radogaga.tabular.density_fit import Smoothness
+    from radogaga._utils.checks import check_device
+    from radogaga._utils.storage import check_replaceable
+    from radogaga.tabular.estimator import RaDOGAGA
     from radogaga.tabular.files.table_files import read
-    from radogaga.tabular.storage import refuse_foreign, save
-    from radogaga.tabular.summary import summary
+    from radogaga.tabular.summary import summarize
 
     if alarm_rate is not None and not 0 < alarm_rate <= 0.5:
         raise InputError(f"Expected an --alarm-rate above 0 and at most 0.5; got {alarm_rate}. Try 0.01.")
-    if smoothness not in get_args(Smoothness):
-        raise InputError(
-            f"Expected --detail {', '.join(get_args(Smoothness)[:-1])} or {get_args(Smoothness)[-1]}; got {smoothness!r}."
-        )
+    smoothness = _checked_smoothness(smoothness)
     check_device(device)
-    refuse_foreign(out)
-    with _notes():
-        frame = read(data)
-    for name in [*(drop or []), *([id_column] if id_column else [])]:
-        if name not in frame.columns:
-            raise InputError(f"Expected a column {name!r} in {data}; it has {_listed(frame.columns)}. Check the name.")
-    frame = frame.drop(columns=[*(drop or []), *([id_column] if id_column else [])])
-    if not frame.shape[1]:
-        raise InputError("Expected a column to learn from; all were left out. Drop fewer.")
-    with _notes():
-        shown = not quiet and Console(stderr=True).is_terminal
-        model = RaDOGAGA(
-            alarm_rate=alarm_rate,
-            max_steps=max_steps,
-            smoothness=cast(Smoothness, smoothness),
-            random_state=seed,
-            device=device,
-            verbose=int(shown),
-        ).fit(frame)
-    save(model, out, {"id": id_column} if id_column else {})
-    Console(quiet=quiet).print(f"{out}: {summary(model)}", markup=False, highlight=False, soft_wrap=True)
+    check_replaceable(out)
+    with warnings_as_notes():
+        frame = _without(read(data), [*(drop or []), *([id_column] if id_column else [])], data)
+    estimator = RaDOGAGA(
+        alarm_rate=alarm_rate, max_steps=max_steps, smoothness=smoothness, random_state=seed, device=device
+    )
+    with warnings_as_notes(), progress_bar("training", quiet=quiet) as update:
+        done = 0
+
+        def advance(steps: int) -> None:
+            nonlocal done
+            done += steps
+            update(done, max_steps)
+
+        estimator.fit(frame, progress=advance)
+    model = replace(estimator.model_, id_column=id_column)
+    model.save(out)
+    print_line(f"{out}: {summarize(model)}", quiet=quiet)
 
 
 def score(
-    model: Annotated[Path, typer.Argument(help="Folder that fit wrote.")],
+    model: Annotated[Path, _MODEL],
     data: Annotated[Path, typer.Argument(help=f"The rows to score, of any number. {_TABLE}")],
     out: Annotated[Path, typer.Option(help=f"Where to write id or row, score, p-value, alarm, reasons. {_WRITTEN}")],
     reasons: Annotated[int, typer.Option(min=0, max=100, help="For how many columns to say why, for alarms.")] = 0,
-    id_column: Annotated[
-        str | None, typer.Option("--id", help="The column of identifiers; default: as in fit.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    id_column: Annotated[str | None, _ID] = None,
+    quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
     """Score the rows of a file, in memory that does not grow with it: log density, p-value, alarm, reasons."""
+    from radogaga._utils.checks import list_names
+    from radogaga.tabular.model import TabularModel
     from radogaga.tabular.scoring import score_file
 
-    estimator, id_column = _load(model, id_column)
-    with _notes(), _progress("rows scored", quiet) as progress:
-        done = score_file(estimator, data, out, id_column=id_column, reasons=reasons, progress=progress)
-    console = Console(quiet=quiet)
-    share = done.alarms / done.rows
-    lines = [f"{out}: {done.rows:,} rows, {done.alarms:,} alarm{'s' * (done.alarms != 1)} ({share:.2%})"]
-    lines += [f"  {name}: never seen in training in {count:,} rows" for name, count in list(done.unseen.items())[:20]]
+    fitted = TabularModel.load(model)
+    with warnings_as_notes(), progress_bar("rows scored", quiet=quiet) as progress:
+        done = score_file(fitted, data, out, id_column=id_column, reasons=reasons, progress=progress)
+    plural = "" if done.alarms == 1 else "s"
+    lines = [f"{out}: {done.rows:,} rows, {done.alarms:,} alarm{plural} ({done.alarms / done.rows:.2%})"]
+    lines += [f"  {name}: never seen in training in {count:,} rows" for name, count in list(done.novel.items())[:20]]
     if done.left_out:
-        lines.append(f"  not used: {_listed(done.left_out)}")
+        lines.append(f"  not used: {list_names(done.left_out, shown=8)}")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(line, quiet=quiet)
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="Folder that fit wrote.")],
+    model: Annotated[Path, _MODEL],
     data: Annotated[Path, typer.Argument(help=f"The file of the rows. {_TABLE}")],
     row: Annotated[int | None, typer.Option(min=0, help="Which row, counted from 0.")] = None,
-    top: Annotated[int | None, typer.Option(min=1, max=1000, help="So many rows that score lowest; default 3.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, max=1000, help="The rows that score lowest; default 3.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .json file to write it to, all columns of it.")] = None,
-    id_column: Annotated[
-        str | None, typer.Option("--id", help="The column of identifiers; default: as in fit.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    id_column: Annotated[str | None, _ID] = None,
+    quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
     """Say why rows score as they do: what each column adds, beside a typical row's value."""
     from radogaga._utils.files import write_text
-    from radogaga.tabular.scoring import lowest, row_of
-    from radogaga.tabular.summary import as_json, explanations
+    from radogaga.tabular.model import TabularModel
+    from radogaga.tabular.scoring import lowest_rows, nth_row
+    from radogaga.tabular.summary import explanations_as_json
 
     if row is not None and top is not None:
         raise InputError("Expected --row or --top; got both. Drop one.")
     if out is not None and out.suffix.lower() != ".json":
         raise InputError(f"Expected a file to write that ends in .json; got {out}. Rename it.")
-    estimator, id_column = _load(model, id_column)
-    with _notes(), _progress("rows scored", quiet) as progress:
+    fitted = TabularModel.load(model)
+    with warnings_as_notes(), progress_bar("rows scored", quiet=quiet) as progress:
         if row is not None:
-            chosen = row_of(estimator, data, row, id_column=id_column)
+            selected = nth_row(fitted, data, row, id_column=id_column)
         else:
-            chosen = lowest(estimator, data, top or 3, id_column=id_column, progress=progress)
-    named = hasattr(estimator, "feature_names_in_")
-    explanation = estimator.explain(chosen.frame if named else chosen.frame.to_numpy())
+            selected = lowest_rows(fitted, data, top or 3, id_column=id_column, progress=progress)
+    named = fitted.encoder.names is not None
+    explanation = fitted.explain(selected.frame if named else selected.frame.to_numpy())
     if out is not None:
-        write_text(out, json.dumps(as_json(estimator, explanation, chosen), indent=2) + "\n")
-    console = Console(quiet=quiet)
-    for part in explanations(estimator, explanation, chosen):
-        console.print(part)
+        content = explanations_as_json(fitted, explanation, selected)
+        write_text(out, json.dumps(content, indent=2) + "\n")
+    _print_parts(show_explanations(fitted, explanation, selected), quiet=quiet)
 
 
-def inspect_estimator(folder: Path, html: Path | None) -> None:
-    """Say what a saved estimator is: its columns, its spectrum, how isometric it is, how it was trained."""
+def inspect(
+    model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
+    html: Annotated[Path | None, typer.Option(help="A page to write, of a table's model.")] = None,
+) -> None:
+    """Say what a saved model is: columns, spectrum, isometry and training, or its parts and their settings."""
     from radogaga._utils.files import write_text
-    from radogaga.tabular.estimator import RaDOGAGA
-    from radogaga.tabular.storage import read
-    from radogaga.tabular.summary import page, portrait
+    from radogaga._utils.storage import load, read_structure
+    from radogaga.tabular.model import TabularModel
 
-    estimator = RaDOGAGA.load(folder)
-    version = read(folder)["radogaga"]
+    structure, fitted = read_structure(model), load(model)
+    title = f"saved by radogaga {structure['radogaga']}"
+    if not isinstance(fitted, TabularModel):
+        from radogaga.cli.rendering import show_parts
+
+        if html is not None:
+            raise InputError(f"Expected the model of a table for --html; got another in {model}. Leave --html out.")
+        parameters = sum(parameter.numel() for parameter in fitted.parameters())
+        _print_parts([show_parts(f"{model}: {title}, {parameters:,} parameters", structure["model"])])
+        return
     if html is not None:
-        write_text(html, page(estimator, f"{folder.name}: saved by radogaga {version}"))
-    console = Console()
-    console.print(f"{folder}: saved by radogaga {version}", markup=False, highlight=False, soft_wrap=True)
-    for part in portrait(estimator):
-        console.print(part, highlight=False)
+        from radogaga.integrations.model_page import render_page
+
+        write_text(html, render_page(fitted, f"{model.name}: {title}"))
+    print_line(f"{model}: {title}")
+    _print_parts(show_model(fitted))
 
 
 def register(app: typer.Typer) -> None:
-    """Add the words to the program."""
-    for command in (fit, score, explain):
+    """Add the commands to the program."""
+    for command in (fit, score, explain, inspect):
         app.command()(command)
 
 
-def _load(folder: Path, id_column: str | None) -> tuple[RaDOGAGA, str | None]:
-    from radogaga.tabular.estimator import RaDOGAGA
-    from radogaga.tabular.storage import read
+def _print_parts(parts: Any, *, quiet: bool = False) -> None:
+    from rich.console import Console
 
-    model = RaDOGAGA.load(folder)
-    return model, id_column or read(folder)["notes"].get("id")
-
-
-def _listed(names: Any) -> str:
-    names = list(map(str, names))
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    console = Console(quiet=quiet)
+    for part in parts:
+        console.print(part, highlight=False)
 
 
-@contextmanager
-def _notes() -> Iterator[None]:
-    """Print warnings as lines of the program's own."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    console = Console(stderr=True)
-    for warning in caught:
-        if issubclass(warning.category, UserWarning):
-            console.print(f"radogaga: note: {escape(str(warning.message))}", highlight=False, soft_wrap=True)
+def _checked_smoothness(smoothness: str) -> Smoothness:
+    from radogaga.tabular.training import Smoothness
+
+    *others, last = get_args(Smoothness)
+    if smoothness not in (*others, last):
+        raise InputError(f"Expected --smoothness {', '.join(others)} or {last}; got {smoothness!r}.")
+    return cast(Smoothness, smoothness)
 
 
-@contextmanager
-def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
-    from radogaga.cli.rendering import steps_with_progress
+def _without(frame: pd.DataFrame, names: list[str], path: Path) -> pd.DataFrame:
+    from radogaga._utils.checks import list_names
 
-    console = Console(stderr=True)
-    console.quiet = quiet or not console.is_terminal
-    with steps_with_progress(what, console) as update:
-        yield update
+    for name in names:
+        if name not in frame.columns:
+            listed = list_names(frame.columns, shown=8)
+            raise InputError(f"Expected a column {name!r} in {path}; it has {listed}. Check the name.")
+    frame = frame.drop(columns=names)
+    if not frame.shape[1]:
+        raise InputError("Expected a column to learn from; all were left out. Drop fewer.")
+    return frame

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 from sklearn.utils.validation import check_is_fitted
 
-from radogaga.tabular.density_fit import Smoothness
 from radogaga.tabular.estimator import RaDOGAGA
+from radogaga.tabular.training import Smoothness
 
 
 class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
@@ -59,7 +59,7 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
         n_components: int | float | str = "auto",
         resolution: float | str = "auto",
         max_steps: int = 1000,
-        smoothness: Smoothness = "both",
+        smoothness: Smoothness = "two-scale",
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         n_jobs: int | None = None,

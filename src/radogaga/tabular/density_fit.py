@@ -156,9 +156,7 @@ def _unseen_residual(autoencoder: Autoencoder, x: Tensor, held_out: Tensor | Non
     residual = autoencoder.residual(x[:most])
     if held_out is None:
         return residual
-    square, unseen = (
-        rows.square().mean().clamp_min(1e-12) for rows in (residual, autoencoder.residual(held_out))
-    )
+    square, unseen = (rows.square().mean().clamp_min(1e-12) for rows in (residual, autoencoder.residual(held_out)))
     return residual * (unseen / square).sqrt()
 
 

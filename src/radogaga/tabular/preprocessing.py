@@ -126,9 +126,7 @@ def repeat_by_weight(weight: Array, random: np.random.RandomState) -> NDArray[np
     return np.searchsorted(reached, steps, side="right").clip(max=int(np.flatnonzero(weight)[-1]))
 
 
-def split(
-    x: Array, random: np.random.RandomState, alarm_rate: float | None = None
-) -> Split:
+def split(x: Array, random: np.random.RandomState, alarm_rate: float | None = None) -> Split:
     """Return rows to train on, to stop by and to calibrate on; the last two halve a tenth, where rows are enough.
 
     For a wanted alarm rate, as many are held out to calibrate on as it needs, but no more than a quarter.
@@ -145,10 +143,6 @@ def split(
     if len(x) < MIN_ROWS_TO_HOLD_OUT or (rest == rest[0]).all():
         return Split(x[order], None, None)
     return Split(rest, x[order[:stop]], x[order[stop:share]])
-
-
-
-
 
 
 def _weights(weight: Any, rows: int) -> Array:

@@ -1,4 +1,4 @@
-"""Files of rows under a fitted estimator, batch by batch: scores to another file, and the rows that score lowest."""
+"""Files of rows under a fitted model, batch by batch: scores to another file, and the rows that score lowest."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from radogaga._utils.checks import list_names
 from radogaga.errors import InputError
+from radogaga.tabular.columns.encoder import EncodedRows
 from radogaga.tabular.columns.types import ColumnType
-from radogaga.tabular.estimator import RaDOGAGA
 from radogaga.tabular.files.table_files import Source, open_source, writing
+from radogaga.tabular.model import TabularModel
 from radogaga.tabular.standardize import Array
 
 Progress = Callable[[int, int | None], None]
+"""Called with the number of rows done and, where it is known, in all."""
+
 # In a CSV file, what a column holds is read as what it held when the model was fitted.
 _CSV_TYPES = {
     ColumnType.NUMBER: pa.float64(),
@@ -29,14 +32,14 @@ _CSV_TYPES = {
 
 
 @dataclass
-class Scored:
+class ScoredFile:
     """What came of scoring a file.
 
     Attributes
     ----------
     rows, alarms : int
         How many there were.
-    unseen : dict
+    novel : dict
         For each column that held some, in how many rows it held what no training row did.
     left_out : list of str
         Columns of the file that the model does not know.
@@ -44,27 +47,27 @@ class Scored:
 
     rows: int = 0
     alarms: int = 0
-    unseen: dict[str, int] = field(default_factory=dict)
+    novel: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
 
-class _Batch(NamedTuple):
-    start: int
+class SelectedRows(NamedTuple):
+    """Rows of a file, with their numbers, counted from 0, and identifiers."""
+
     frame: pd.DataFrame
-    id: pa.Array | None
-    score: Array
-    unseen: NDArray[np.bool_]
+    rows: list[int]
+    ids: list[Any]
 
 
 def score_file(
-    model: RaDOGAGA, path: Path, out: Path, *, id_column: str | None = None, reasons: int = 0, progress: Progress
-) -> Scored:
+    model: TabularModel, path: Path, out: Path, *, id_column: str | None = None, reasons: int = 0, progress: Progress
+) -> ScoredFile:
     """Write for each row of a file its number or identifier, score, p-value, whether it is an alarm, and why.
 
     Parameters
     ----------
-    model : RaDOGAGA
-        A fitted estimator.
+    model : TabularModel
+        A fitted model.
     path, out : path
         What to read and what to write, .csv, .parquet or .arrow by their suffix.
     id_column : str, optional
@@ -87,7 +90,7 @@ def score_file(
     >>> from radogaga import RaDOGAGA
     >>> from radogaga.tabular.scoring import score_file
     >>> frame = pd.DataFrame(np.random.RandomState(0).normal(size=(100, 2)), columns=["a", "b"])
-    >>> model = RaDOGAGA(max_steps=0, random_state=0).fit(frame)
+    >>> model = RaDOGAGA(max_steps=0, random_state=0).fit(frame).model_
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     new, out = Path(folder) / "new.csv", Path(folder) / "scores.csv"
     ...     frame.to_csv(new, index=False)
@@ -98,107 +101,121 @@ def score_file(
     """
     if out.exists() and out.samefile(path):
         raise InputError(f"Expected another file to write than the one to read; got {out} twice. Rename one.")
-    file = _File.of(model, path, id_column)
-    done = Scored(left_out=file.left_out)
+    file = _File.open(model, path, id_column)
+    done = ScoredFile(left_out=file.left_out)
     with writing(out, _schema(file, reasons)) as write:
         for batch in file.batches(model):
-            table = _as_batch(model, batch, file, reasons)
+            table = _as_record_batch(model, batch, file, reasons)
             write(table)
             done.rows += len(batch.score)
             done.alarms += int(np.count_nonzero(table.column("alarm").to_numpy(zero_copy_only=False)))
-            for name, count in zip(file.names, batch.unseen.sum(0), strict=True):
+            for name, count in zip(file.names, (batch.rows.novelty > 0).sum(0), strict=True):
                 if count:
-                    done.unseen[name] = done.unseen.get(name, 0) + int(count)
+                    done.novel[name] = done.novel.get(name, 0) + int(count)
             progress(done.rows, file.source.total)
         if not done.rows:
-            raise InputError(f"Expected rows in {path}; got 0 rows under {len(file.source.names)} columns.")
+            raise file.has_no_rows()
     return done
 
 
-class Chosen(NamedTuple):
-    """Rows of a file, with their numbers, counted from 0, and identifiers."""
-
-    frame: pd.DataFrame
-    rows: list[int]
-    ids: list[Any]
-
-
-def lowest(model: RaDOGAGA, path: Path, most: int, *, id_column: str | None = None, progress: Progress) -> Chosen:
+def lowest_rows(
+    model: TabularModel, path: Path, count: int, *, id_column: str | None = None, progress: Progress
+) -> SelectedRows:
     """Return the rows of a file that score lowest, the lowest first."""
-    file = _File.of(model, path, id_column)
+    file = _File.open(model, path, id_column)
     kept, done = pd.DataFrame(), 0
     for batch in file.batches(model):
-        ids = [None] * len(batch.frame) if batch.id is None else batch.id.to_pylist()
+        ids = [None] * len(batch.score) if batch.id is None else batch.id.to_pylist()
         # By place, so that no column's name can be in the way.
         new = batch.frame.set_axis(range(batch.frame.shape[1]), axis=1)
         new = new.assign(score=batch.score, row=np.arange(len(new)) + batch.start, id=pd.Series(ids, dtype=object))
-        new = new.nsmallest(most, "score")
-        kept = pd.concat([kept, new]).nsmallest(most, "score") if len(kept) else new
+        new = new.nsmallest(count, "score")
+        kept = pd.concat([kept, new]).nsmallest(count, "score") if len(kept) else new
         done += len(batch.score)
         progress(done, file.source.total)
     if not done:
-        raise InputError(f"Expected rows in {path}; got 0 rows under {len(file.source.names)} columns.")
+        raise file.has_no_rows()
     frame = kept.drop(columns=["score", "row", "id"]).set_axis(file.names, axis=1)
-    return Chosen(frame.reset_index(drop=True), kept["row"].tolist(), kept["id"].tolist())
+    return SelectedRows(frame.reset_index(drop=True), kept["row"].tolist(), kept["id"].tolist())
 
 
-def row_of(model: RaDOGAGA, path: Path, row: int, *, id_column: str | None = None) -> Chosen:
+def nth_row(model: TabularModel, path: Path, row: int, *, id_column: str | None = None) -> SelectedRows:
     """Return one row of a file, counted from 0."""
-    file, start = _File.of(model, path, id_column), 0
+    file, start = _File.open(model, path, id_column), 0
     for batch in file.source.batches([*file.names, *file.id]):
         if row < start + len(batch):
             one = batch.slice(row - start, 1)
             ids = one.column(file.id[0]).to_pylist() if file.id else [None]
-            return Chosen(_frame(one.select(file.names)), [row], ids)
+            return SelectedRows(_frame(one.select(file.names)), [row], ids)
         start += len(batch)
     raise InputError(f"Expected a row of 0 to {start - 1} in {path}; got {row}. Pass another --row.")
+
+
+class _Batch(NamedTuple):
+    start: int
+    frame: pd.DataFrame
+    id: pa.Array | None
+    rows: EncodedRows
+    score: Array
 
 
 class _File(NamedTuple):
     """A file whose columns the model knows."""
 
+    path: Path
     source: Source
     names: list[str]
     id: list[str]
     left_out: list[str]
 
     @classmethod
-    def of(cls, model: RaDOGAGA, path: Path, id_column: str | None) -> _File:
-        known = getattr(model, "feature_names_in_", None)
-        types = {} if known is None else dict(zip(known, map(_CSV_TYPES.get, model._table.column_types), strict=True))
-        source = open_source(path, {name: kind for name, kind in types.items() if kind is not None})
+    def open(cls, model: TabularModel, path: Path, id_column: str | None) -> _File:
+        id_column = id_column or model.id_column
+        known, types = model.encoder.names, model.encoder.column_types
+        csv_types = {} if known is None else dict(zip(map(str, known), map(_CSV_TYPES.get, types), strict=True))
+        source = open_source(path, {name: kind for name, kind in csv_types.items() if kind is not None})
         if id_column is not None and id_column not in source.names:
             raise InputError(f"Expected the column {id_column!r} of identifiers in {path}; there is none. Pass --id.")
-        names = [name for name in source.names if name != id_column] if known is None else list(known)
+        names = [name for name in source.names if name != id_column] if known is None else list(map(str, known))
         if missing := [name for name in names if name not in set(source.names)]:
+            are = "is" if len(missing) == 1 else "are"
             raise InputError(
-                f"Expected the columns that the model was fitted to in {path}; {_listed(missing)} missing. Add them."
+                f"Expected the columns that the model was fitted to in {path}; {list_names(missing)} {are} missing. "
+                "Add them."
             )
-        if len(names) != model.n_features_in_:
+        if len(names) != len(types):
             raise InputError(
-                f"Expected {model.n_features_in_} columns in {path}; got {len(names)}. Pass those that the model was "
-                "fitted to."
+                f"Expected {len(types)} columns in {path}; got {len(names)}. Pass those that the model was fitted to."
             )
         taken = {*names, id_column}
-        return cls(source, names, [id_column] if id_column else [], [n for n in source.names if n not in taken])
+        left_out = [name for name in source.names if name not in taken]
+        return cls(path, source, names, [id_column] if id_column else [], left_out)
 
-    def batches(self, model: RaDOGAGA) -> Iterator[_Batch]:
+    def batches(self, model: TabularModel) -> Iterator[_Batch]:
         start = 0
-        named = hasattr(model, "feature_names_in_")
         for batch in self.source.batches([*self.names, *self.id]):
             frame = _frame(batch.select(self.names))
             try:
-                rows = model._checked(frame if named else frame.to_numpy())
+                rows = model.read(_as_model_input(model, frame))
             except InputError as error:
                 where = f" (Rows count from row {start} of the file.)" if start else ""
                 raise InputError(f"{error}{where}") from None
             identifiers = batch.column(self.id[0]) if self.id else None
-            yield _Batch(start, frame, identifiers, model._score(rows.x) - rows.cost, rows.novelty > 0)
+            yield _Batch(start, frame, identifiers, rows, model.score(rows))
             start += len(batch)
+
+    def has_no_rows(self) -> InputError:
+        return InputError(f"Expected rows in {self.path}; got 0 rows under {len(self.source.names)} columns.")
+
+
+def _as_model_input(model: TabularModel, frame: pd.DataFrame) -> Any:
+    """Return a frame's rows as the model knows them: an array's model knows columns by their place alone."""
+    names = model.encoder.names
+    return frame.to_numpy() if names is None else frame.set_axis(list(names), axis=1)
 
 
 def _frame(batch: pa.RecordBatch) -> pd.DataFrame:
-    return pa.TableEncoder.from_batches([batch]).to_pandas(date_as_object=False, ignore_metadata=True)
+    return pa.Table.from_batches([batch]).to_pandas(date_as_object=False, ignore_metadata=True)
 
 
 def _schema(file: _File, reasons: int) -> pa.Schema:
@@ -208,29 +225,23 @@ def _schema(file: _File, reasons: int) -> pa.Schema:
     return pa.schema([*columns, *((f"reason_{i + 1}", pa.string()) for i in range(reasons))])
 
 
-def _as_batch(model: RaDOGAGA, batch: _Batch, file: _File, reasons: int) -> pa.RecordBatch:
-    n = len(batch.score)
+def _as_record_batch(model: TabularModel, batch: _Batch, file: _File, reasons: int) -> pa.RecordBatch:
+    n, calibration = len(batch.score), model.calibration
     label = np.arange(batch.start, batch.start + n) if batch.id is None else batch.id.cast(pa.string())
-    alarm = batch.score < model.offset_
-    columns = [pa.array(label), *map(pa.array, (batch.score, model.p_value_of(batch.score), alarm))]
-    columns += [pa.array(why, pa.string()) for why in _reasons(model, batch.frame, alarm, reasons)]
+    alarm = calibration.is_anomaly(batch.score)
+    columns = [pa.array(label), *map(pa.array, (batch.score, calibration.p_value(batch.score), alarm))]
+    columns += [pa.array(why, pa.string()) for why in _reasons(model, batch.rows, alarm, reasons)]
     return pa.RecordBatch.from_arrays(columns, schema=_schema(file, reasons))
 
 
-def _reasons(model: RaDOGAGA, frame: pd.DataFrame, alarm: Any, most: int) -> list[list[str | None]]:
-    """Return for each of so many reasons a column of texts, None where there is no alarm or no such reason."""
-    columns: list[list[str | None]] = [[None] * len(frame) for _ in range(most)]
+def _reasons(model: TabularModel, rows: EncodedRows, alarm: Any, count: int) -> list[list[str | None]]:
+    """Return for the first to the last reason a column of texts, None where there is no alarm or no such reason."""
+    columns: list[list[str | None]] = [[None] * len(alarm) for _ in range(count)]
     places = np.flatnonzero(alarm)
-    if not most or not len(places):
+    if not count or not len(places):
         return columns
-    rows = frame.iloc[places]
-    explanation = model.explain(rows if hasattr(model, "feature_names_in_") else rows.to_numpy())
+    explanation = model.explain(rows.take(places))
     for i, place in enumerate(places):
-        for column, reason in zip(columns, explanation.reasons(i, most), strict=False):
+        for column, reason in zip(columns, explanation.reasons(i, count), strict=False):
             column[place] = str(reason)
     return columns
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"{shown} {'is' if len(names) == 1 else 'are'}"

@@ -180,5 +180,3 @@ def _sort_latents(autoencoder: Autoencoder, order: Tensor) -> None:
         parameter.copy_(parameter[order])
     for weight in (decoder.linear.weight, next(first.parameters())):
         weight.copy_(weight[:, order])
-
-

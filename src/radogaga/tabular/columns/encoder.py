@@ -46,6 +46,11 @@ class EncodedRows(NamedTuple):
         """What each row costs for being new, ``(n,)``, in nats."""
         return self.novelty.sum(1) if self.novelty.strides[0] else np.zeros(len(self.x))
 
+    def take(self, places: NDArray[np.int64]) -> EncodedRows:
+        """Return the rows at some places."""
+        raw = self.raw.iloc[places] if isinstance(self.raw, pd.DataFrame) else self.raw[places]
+        return EncodedRows(self.x[places], self.novelty[places], raw)
+
 
 @dataclass(frozen=True, eq=False)
 class TableEncoder:
