@@ -143,13 +143,13 @@ def density_of(recipe: Recipe, model: RateDistortion, x: Tensor, seed: int) -> D
     """Return a model's density, with the prior and the law of the residual that suit all of some rows."""
     z = encode(model, x)
     if recipe.centres:
-        model.prior = KernelDensity.fit(z, most_centres=recipe.centres, rounds=0, seed=seed)
+        model.prior = KernelDensity.fit(z, max_centres=recipe.centres, rounds=0, seed=seed)
     else:
         model.prior = Mixture(z.shape[1], recipe.components)
         model.prior.fit(z, seed=seed, restarts=3)
     directions = x.shape[1] - z.shape[1]
     density = Density(model, x.shape[1], (recipe.residual or GaussianResidual)(directions))
-    density.calibrate(x)
+    density.fit_residual(x)
     return density
 
 

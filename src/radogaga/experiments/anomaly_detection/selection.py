@@ -16,7 +16,10 @@ from radogaga.method.density.residuals import GaussianResidual, StudentTResidual
 from radogaga.method.scaling import AsinhScaling, Scaling
 
 SCALINGS = {"min-max": Scaling.min_max, "standard": Scaling.standard, "asinh": AsinhScaling.standard}
-LAWS: dict[str, type[GaussianResidual] | type[StudentTResidual]] = {"normal": GaussianResidual, "student": StudentTResidual}
+LAWS: dict[str, type[GaussianResidual] | type[StudentTResidual]] = {
+    "normal": GaussianResidual,
+    "student": StudentTResidual,
+}
 # KDDCup is not compared: on indicator columns a density has no bound, and its mean says only where that shows.
 COMPARED = ("thyroid", "arrhythmia")
 

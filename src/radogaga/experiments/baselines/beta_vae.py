@@ -104,4 +104,3 @@ def divergence(mean: Tensor, deviation: Tensor) -> Tensor:
     tensor([0.5000])
     """
     return (0.5 * (mean.square() + deviation.square() - 1) - deviation.log()).sum(1)
-

@@ -106,7 +106,3 @@ class DAGMM(nn.Module):
         z = self.autoencoder.encode_scaled(s)
         reconstructed = self.autoencoder.decode_scaled(z).to(s.dtype)
         return s, reconstructed, self.prior_features(z, s, reconstructed)
-
-
-
-

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from radogaga.experiments.baselines.beta_vae import BetaVAE
+from radogaga.experiments.baselines.beta_vae import BetaVAE, DecomposedBetaVAE
 from radogaga.images import Pictures
 from radogaga.method.alignment import set_latent_scale
 from radogaga.method.autoencoder import Autoencoder
@@ -147,12 +147,12 @@ def radogaga_log(task: Task) -> Trained:
 
 def beta_vae(task: Task) -> Trained:
     """beta-VAE with its distortion decomposed as RaDOGAGA's is: the authors' baseline."""
-    return _beta_vae(task, decomposed=True)
+    return _beta_vae(task, DecomposedBetaVAE)
 
 
 def beta_vae_plain(task: Task) -> Trained:
     """beta-VAE as it is commonly trained."""
-    return _beta_vae(task, decomposed=False)
+    return _beta_vae(task, BetaVAE)
 
 
 METHODS: dict[str, Method] = {
@@ -258,13 +258,13 @@ def _start_at_scale(autoencoder: Autoencoder, task: Task, constant: float) -> No
     autoencoder.set_gain(torch.full_like(deviation, (constant * total / task.latents) ** 0.5))
 
 
-def _beta_vae(task: Task, *, decomposed: bool) -> Trained:
+def _beta_vae(task: Task, kind: type[BetaVAE]) -> Trained:
     torch.manual_seed(task.seed)
     encoder, decoder = convolutional(task, outputs=2 * task.latents, linear=True)
     if task.metric == "ssim":
         _start_at_mean(decoder, task.train[:256])
     weight = (1e5 if task.metric == "mse" else 1e4) * task.per_mean
-    model = BetaVAE(encoder, decoder, task.whole_distortion, weight, decomposed)
+    model = kind(encoder, decoder, task.whole_distortion, weight)
     return model, _fit(model, task, learning_rate=_rate(task, small=1e-3))
 
 
