@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from radogaga.method.jacobians import gram
 from radogaga.method.objective import RateDistortion
-from radogaga.method.training.data import Dataset, iter_batches
+from radogaga.method.training.data import Dataset, map_rows
 
 _EXPECTED = "Expected an encoder that ends in a linear layer and a decoder that begins with one."
 _LEAST = 1e-12
@@ -98,7 +98,7 @@ def align(model: RateDistortion, x: Tensor | Dataset) -> None:
     if not last.out_features == first.in_features == autoencoder.latents:
         raise TypeError(_EXPECTED)
     device = autoencoder.log_gain.device
-    z = torch.cat([autoencoder.encode(part.to(device)) for part in iter_batches(x)])
+    z = map_rows(autoencoder.encode, x, device)
     turn = _best_map(model, z)
     back = torch.linalg.inv(turn)
     few = z[:_TO_TRY]

@@ -20,7 +20,7 @@ from torch.nn import functional
 from radogaga._utils.batching import rows_in_memory
 from radogaga.errors import InputError
 from radogaga.method.objective import LatentFeatures, RateDistortion
-from radogaga.method.training.data import as_dataset, iter_batches
+from radogaga.method.training.data import as_dataset, map_rows
 
 _MAGIC = b"RDG1"
 # Rows, latents, step, latents written in full, checksum of the tables; then a checksum of these and what follows.
@@ -210,7 +210,7 @@ def _exact_prior(model: RateDistortion) -> Independent:
 @torch.no_grad()
 def _bins(model: RateDistortion, x: Any, step: float) -> NDArray[np.float64]:
     device = model.autoencoder.log_gain.device
-    latents = torch.cat([model.autoencoder.encode(part.to(device)) for part in iter_batches(as_dataset(x))])
+    latents = map_rows(model.autoencoder.encode, as_dataset(x), device)
     if not torch.isfinite(latents).all():
         row = int((~torch.isfinite(latents)).any(1).nonzero()[0])
         raise InputError(f"Expected finite latents; those of row {row} are not. Is it in the units of the others?")

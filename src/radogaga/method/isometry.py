@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.func import grad
 
+from radogaga._utils.linalg import pearson
 from radogaga.method.jacobians import gram
 from radogaga.method.objective import RateDistortion
 from radogaga.method.priors.prior import Prior
-from radogaga.method.training.data import iter_batches
+from radogaga.method.training.data import map_rows
 
 _PAIRS = 10
 
@@ -78,9 +79,8 @@ def measure_isometry(model: RateDistortion, x: Tensor, *, rows: int = 2000, seed
     1.0
     """
     generator = torch.Generator().manual_seed(seed)
-    latents = torch.cat([model.autoencoder.encode(part) for part in iter_batches(x)])
-    chosen = torch.randperm(len(latents), generator=generator)[:rows].to(latents.device)
-    z = latents[chosen]
+    latents = map_rows(model.autoencoder.encode, x, model.autoencoder.log_gain.device)
+    z = latents[torch.randperm(len(latents), generator=generator)[:rows].to(latents.device)]
     grams = torch.cat([gram(model.autoencoder.decode_scaled, model.distortion, part) for part in z.split(500)])
     variance = latents.var(0)
     prediction = predicted_diagonal(model, z, variance)
@@ -111,13 +111,12 @@ def describe_grams(grams: Tensor, variance: Tensor, prediction: Tensor, generato
     diagonal = grams.diagonal(dim1=1, dim2=2)
     off = grams - torch.diag_embed(diagonal)
     entries = max(grams.shape[1] * (grams.shape[1] - 1), 1)
-    before, after = probe(grams, generator)
     return Isometry(
         diag_mean=float(diagonal.mean()),
         diag_sd=float(diagonal.std()),
         off_rms=float((off.square().sum((1, 2)) / entries).mean().sqrt()),
         condition=float(torch.linalg.cond(grams).median()),
-        probe_r=float(torch.corrcoef(torch.stack([before, after]))[0, 1]),
+        probe_r=pearson(*probe(grams, generator)),
         diagonal=diagonal.mean(0),
         prediction=prediction,
         variance=variance,

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from radogaga._utils.files import replace_file
 from radogaga.errors import InputError
 from radogaga.method.training.data import BatchSampler
 from radogaga.method.training.early_stopping import EarlyStopping
@@ -54,9 +55,8 @@ class Checkpoint:
             "scheduler": self.scheduler.state_dict(),
             "best": [self.best.loss, self.best.evaluations_since_best],
         }
-        beside = self.path.with_name(f".{self.path.name}.part")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, beside, {"about": json.dumps(about)})
-        beside.replace(self.path)
+        with replace_file(self.path) as beside:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, beside, {"about": json.dumps(about)})
 
     def restore(self) -> int:
         """Set the state to the file's and return its step; 0 if there is no file yet.

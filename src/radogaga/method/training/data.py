@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -115,6 +115,19 @@ def iter_batches(rows: Dataset | Tensor) -> Iterator[Tensor]:
     size = rows_in_memory(math.prod(row), at_most=_MAX_ROWS)
     for start in range(0, n, size):
         yield rows[start : start + size]
+
+
+def map_rows(function: Callable[[Tensor], Tensor], rows: Dataset | Tensor, device: torch.device) -> Tensor:
+    """Return what a function gives for all rows, a batch at a time on a device: ``(n, ...) -> (n, ...)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga.method.training.data import map_rows
+    >>> map_rows(torch.exp, torch.zeros(10_000, 1), torch.device("cpu")).shape
+    torch.Size([10000, 1])
+    """
+    return torch.cat([function(part.to(device)) for part in iter_batches(rows)])
 
 
 class BatchSampler:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from radogaga._utils.random import isolated_seed
-from radogaga.method.training.data import Dataset, iter_batches
+from radogaga.method.training.data import Dataset, map_rows
 
 
 @dataclass
@@ -50,8 +50,7 @@ class EarlyStopping:
             return
         with isolated_seed(0, self.device):
             try:
-                losses = [self.objective(part.to(self.device)).total for part in iter_batches(self.rows)]
-                loss = float(torch.cat(losses).mean())
+                loss = float(map_rows(lambda rows: self.objective(rows).total, self.rows, self.device).mean())
             except FloatingPointError:
                 loss = math.inf
         self.evaluations_since_best += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +14,11 @@ from radogaga._utils.random import isolated_seed
 from radogaga.errors import InputError
 from radogaga.method.objective import RateDistortion, Terms
 from radogaga.method.training.checkpoint import Checkpoint
-from radogaga.method.training.data import ArrayDataset, BatchSampler, Dataset, as_dataset, iter_batches
+from radogaga.method.training.data import ArrayDataset, BatchSampler, Dataset, as_dataset, map_rows
 from radogaga.method.training.early_stopping import EarlyStopping
 from radogaga.method.training.history import History
 
 Progress = Callable[[int], None]
-
-
-class Objective(Protocol):
-    """What can be trained: a module whose call gives per-sample terms."""
-
-    def __call__(self, x: Tensor) -> Terms:
-        """Return the terms of raw rows."""
 
 
 def fit(
@@ -149,15 +142,10 @@ def fit(
     return history
 
 
-
-
-
-
 @torch.no_grad()
 def encode(model: RateDistortion, x: Tensor | Dataset) -> Tensor:
     """Return what the prior sees of raw rows, ``(n, M) -> (n, N)``, batch by batch on the model's device."""
-    device = next(model.parameters()).device
-    return torch.cat([model.features(part.to(device)) for part in iter_batches(x)])
+    return map_rows(model.features, x, next(model.parameters()).device)
 
 
 @torch.no_grad()
