@@ -2,4 +2,4 @@
 
 import importlib.util
 
-collect_ignore = [] if importlib.util.find_spec("pyod") else ["src/radogaga/pyod.py"]
+collect_ignore = [] if importlib.util.find_spec("pyod") else ["src/radogaga/integrations/pyod.py"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,10 +22,10 @@ _PACKAGES = (str(Path(__file__).parents[1]), str(Path(sklearn.__file__).parent))
 
 def warn_user(text: str) -> None:
     """Warn at the line of the caller's code that led here, outside of this package and of scikit-learn."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGES):
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGES):
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, UserWarning, stacklevel=level - 1)
+    warnings.warn(text, UserWarning, stacklevel=level)
 
 
 def format_value(value: Any) -> str:
@@ -56,7 +56,7 @@ def list_names(names: Iterable[Any], shown: int = 5) -> str:
     return ", ".join(map(repr, names[:shown])) + more
 
 
-def check_rows(x: ArrayLike | Tensor, *, columns: int | None = None, least_rows: int = 1, name: str = "x") -> Tensor:
+def check_rows(x: ArrayLike | Tensor, *, columns: int | None = None, min_rows: int = 1, name: str = "x") -> Tensor:
     """Return a two-dimensional float tensor of finite numbers, or say in one sentence why that is not possible.
 
     Parameters
@@ -65,7 +65,7 @@ def check_rows(x: ArrayLike | Tensor, *, columns: int | None = None, least_rows:
         Rows and columns of numbers. Floating tensors and arrays keep their precision; all else becomes float64.
     columns : int, optional
         How many columns there have to be.
-    least_rows : int
+    min_rows : int
         How many rows there have to be at least.
     name : str
         What the message calls the rows.
@@ -95,8 +95,8 @@ def check_rows(x: ArrayLike | Tensor, *, columns: int | None = None, least_rows:
             f"Expected {columns} columns in {name}; got {rows.shape[1]}. "
             "Pass the columns that the model was made for, in the same order."
         )
-    if len(rows) < least_rows:
-        raise InputError(f"Expected at least {least_rows} rows in {name}; got {len(rows)}. Pass more rows.")
+    if len(rows) < min_rows:
+        raise InputError(f"Expected at least {min_rows} rows in {name}; got {len(rows)}. Pass more rows.")
     finite = torch.isfinite(rows)
     if not finite.all():
         row, column = (int(i) for i in (~finite).nonzero()[0])

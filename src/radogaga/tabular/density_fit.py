@@ -66,7 +66,7 @@ def fit_density(
     distinct = _Distinct.of(z, seed)
     fits = _mixture_fits(len(distinct.first), bandwidth, seed)
     # The kernel density is cross-validated once, for the weights of the stack and for the gate.
-    log_prob = cross_validated_log_prob(distinct.z, [partial(_fit_kernel, seed=seed), *fits])
+    log_prob = cross_validated_log_prob(distinct.z, [partial(_fit_kernel, seed=seed), *fits]) if fits else None
     prior = StackedPrior.fit(z, lambda _: kernel, fits, log_prob)
     fine_residual = MultiscaleResidual(features, directions).to(x.device)
     unseen = _unseen_residual(autoencoder, x, held_out, is_pca=not trained.history.step)
@@ -74,7 +74,8 @@ def fit_density(
     if smoothness == "fine":
         return _finished(Density(model.with_prior(prior), features, fine_residual))
     density = _finished(TwoScaleDensity(coarse, prior, fine_residual).to(x.device))
-    _fit_gate(density, distinct, log_prob[:, 0].double(), unseen, seed)
+    if log_prob is not None:
+        _fit_gate(density, distinct, log_prob[:, 0].double(), unseen, seed)
     return density
 
 
@@ -87,13 +88,13 @@ class _Distinct(NamedTuple):
         Distinct latents, ``(m, N)``.
     first : Tensor
         The place of each in all latents, ``(m,)``.
-    count : Tensor
+    repeats : Tensor
         How often each comes, ``(m,)``.
     """
 
     z: Tensor
     first: Tensor
-    count: Tensor
+    repeats: Tensor
 
     @classmethod
     def of(cls, z: Tensor, seed: int) -> Self:
@@ -119,12 +120,12 @@ def _fit_gate(density: TwoScaleDensity, distinct: _Distinct, log_prior: Tensor, 
     rows = max(rows_in_memory(numbers, at_most=defaults.MAX_ROWS_DRAWN, budget=_BUDGET), defaults.MIN_ROWS_DRAWN)
     with isolated_seed(seed, density.device):  # not what training has left: equal models are to have equal gates
         drawn = density.coarse_log_prob(density.fine.sample(rows, include_residual=True))
-    density.fit_gate(held_out.repeat_interleave(distinct.count[measured]), drawn)
+    density.fit_gate(held_out.repeat_interleave(distinct.repeats[measured]), drawn)
 
 
 def _finished(density: Model) -> Model:
     # Trained in single precision, used in double: then a score does not depend on the rows that are scored beside it.
-    return density.double().eval().requires_grad_(False)
+    return density.double().eval().requires_grad_(requires_grad=False)
 
 
 def _fit_kernel(z: Tensor, seed: int) -> KernelDensity:

@@ -83,7 +83,8 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
     offset_ : float
         Scores below it are anomalies: ``decision_function = score_samples - offset_``.
     calibration_scores_ : ndarray
-        Sorted scores of the held-out rows, which only encoding and standardising have seen; from fewer than 50 rows, of all.
+        Sorted scores of the held-out rows, which only encoding and standardising have seen; of all rows where they are
+        fewer than 50.
     n_components_, resolution_
         What "auto" has become.
     explained_variance_ratio_ : ndarray

@@ -31,7 +31,8 @@ class Reason(NamedTuple):
     contribution: float
 
     def __str__(self) -> str:
-        return f"{self.column} = {format_value(self.value)}, typically {format_value(self.typical)} ({self.contribution:+.1f} nats)"
+        value, typical = format_value(self.value), format_value(self.typical)
+        return f"{self.column} = {value}, typically {typical} ({self.contribution:+.1f} nats)"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Explanation:
     novel : ndarray of bool
         Cells that hold what no training row held, ``(n, M)``.
     changed_constant : ndarray of bool
-        Cells that differ in columns that were constant: such columns carry no density, and add nothing to the score, ``(n, M)``.
+        Cells that differ in columns that were constant, ``(n, M)``: such columns carry no density, and add nothing to
+        the score.
     error : ndarray
         Nats by which the integral missed the difference it is taken of, before that was shared out, ``(n,)``.
 
@@ -168,7 +170,7 @@ def _integrated(log_density: Callable[[Tensor], Tensor], start: Array, end: Arra
     parts = []
     for a, b in zip(_tensors(start, rows), _tensors(end, rows), strict=True):
         from_, to = a.asinh(), b.asinh()
-        way = (from_ + place[:, None, None] * (to - from_)).requires_grad_(True)
+        way = (from_ + place[:, None, None] * (to - from_)).requires_grad_()
         (slope,) = torch.autograd.grad(log_density(way.sinh().flatten(0, 1)).sum(), way)
         parts.append((weight[:, None, None] * slope).sum(0) * (to - from_))
     return np.asarray(torch.cat(parts).numpy())

@@ -60,7 +60,14 @@ class SelectedRows(NamedTuple):
 
 
 def score_file(
-    model: TabularModel, path: Path, out: Path, *, id_column: str | None = None, reasons: int = 0, progress: Progress
+    model: TabularModel,
+    path: Path,
+    out: Path,
+    *,
+    id_column: str | None = None,
+    reasons: int = 0,
+    progress: Progress = lambda done, total: None,
+    max_rows: int = 65_536,
 ) -> ScoredFile:
     """Write for each row of a file its number or identifier, score, p-value, whether it is an alarm, and why.
 
@@ -76,6 +83,8 @@ def score_file(
         For how many columns to say how they lower an alarm's score.
     progress : callable
         Called with the number of rows done and in all.
+    max_rows : int
+        Rows at most that are read and scored at once.
 
     Raises
     ------
@@ -94,14 +103,14 @@ def score_file(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     new, out = Path(folder) / "new.csv", Path(folder) / "scores.csv"
     ...     frame.to_csv(new, index=False)
-    ...     score_file(model, new, out, progress=lambda done, total: None).rows
+    ...     score_file(model, new, out).rows
     ...     list(pd.read_csv(out))
     100
     ['row', 'score', 'p_value', 'alarm']
     """
     if out.exists() and out.samefile(path):
         raise InputError(f"Expected another file to write than the one to read; got {out} twice. Rename one.")
-    file = _File.open(model, path, id_column)
+    file = _File.open(model, path, id_column, max_rows=max_rows)
     done = ScoredFile(left_out=file.left_out)
     with writing(out, _schema(file, reasons)) as write:
         for batch in file.batches(model):
@@ -169,11 +178,11 @@ class _File(NamedTuple):
     left_out: list[str]
 
     @classmethod
-    def open(cls, model: TabularModel, path: Path, id_column: str | None) -> _File:
+    def open(cls, model: TabularModel, path: Path, id_column: str | None, **options: int) -> _File:
         id_column = id_column or model.id_column
         known, types = model.encoder.names, model.encoder.column_types
         csv_types = {} if known is None else dict(zip(map(str, known), map(_CSV_TYPES.get, types), strict=True))
-        source = open_source(path, {name: kind for name, kind in csv_types.items() if kind is not None})
+        source = open_source(path, {name: kind for name, kind in csv_types.items() if kind is not None}, **options)
         if id_column is not None and id_column not in source.names:
             raise InputError(f"Expected the column {id_column!r} of identifiers in {path}; there is none. Pass --id.")
         names = [name for name in source.names if name != id_column] if known is None else list(map(str, known))

@@ -148,7 +148,7 @@ class TableEncoder:
             if missing := [name for name in self.names if name not in frame.columns]:
                 raise InputError(f"Expected the columns that the model was fitted to; {list_names(missing)} missing.")
             frame = frame[list(self.names)]
-        rows = np.asarray(x, dtype=np.float64) if frame is None else frame
+        rows: Any = np.asarray(x, dtype=np.float64) if frame is None else frame
         if rows.ndim != 2 or rows.shape[1] != len(self.column_types):
             raise InputError(
                 f"Expected rows of {len(self.column_types)} columns; got an array of shape {tuple(rows.shape)}. "

@@ -25,7 +25,7 @@ _TRIED = sorted(product(range(1, MAX_MISSING_CODES + 1), repeat=2), key=sum)
 
 
 def detect_missing_codes(x: Array, names: Sequence[Any], types: Sequence[ColumnType]) -> tuple[Array, Array]:
-    """Return training columns with NaN in place of codes for missing values, and these codes, with a warning of them."""
+    """Return training columns with NaN in place of codes for missing values, and these codes; warn of them."""
     codes = find_missing_codes(x)
     found = np.argwhere(~np.isnan(codes.T))
     if len(found):

@@ -64,7 +64,7 @@ class Dialect(NamedTuple):
         )
         return cls(separator, "," if comma else ".", encoding)
 
-    def read(self, path: Path) -> pa.TableEncoder:
+    def read(self, path: Path) -> pa.Table:
         """Return a whole file; a column's type is one that all of its cells have."""
         return arrow.read_csv(_opened(path), arrow.ReadOptions(encoding=self.encoding), *self._options({}, ()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +12,13 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, ipc, parquet
 
+from radogaga._utils.batching import rows_in_memory
 from radogaga._utils.checks import warn_user
+from radogaga._utils.files import replace_file
 from radogaga.errors import InputError
 from radogaga.tabular.files.dialect import Dialect
 
-_MOST_ROWS, _MOST_CELLS = 65_536, 2**22
+_MAX_ROWS = 65_536
 _BLOCK = 2**20
 _READABLE, _WRITABLE = ".csv, .csv.gz, .tsv, .parquet, .arrow or .feather", ".csv, .parquet, .arrow or .feather"
 
@@ -48,7 +50,7 @@ def read(path: Path) -> pd.DataFrame:
         If there is no such file, its suffix is not known, it cannot be read, or it has no rows.
     """
     suffix = _suffix(path)
-    with _said(path):
+    with _one_line_errors(path):
         # Read at once, a column's type is one that all of its cells have.
         if suffix in _TEXT:
             table = Dialect.of(path).read(path)
@@ -58,10 +60,10 @@ def read(path: Path) -> pd.DataFrame:
         batches = list(source.batches(source.names))
     if not batches:
         raise InputError(f"Expected rows in {path}; got 0 rows under {len(source.names)} columns. Pass another file.")
-    return _frame(pa.TableEncoder.from_batches(batches), path)
+    return _frame(pa.Table.from_batches(batches), path)
 
 
-def open_source(path: Path, types: Mapping[str, pa.DataType] | None = None) -> Source:
+def open_source(path: Path, types: Mapping[str, pa.DataType] | None = None, *, max_rows: int = _MAX_ROWS) -> Source:
     """Return a file to be read batch by batch, in memory that does not grow with it.
 
     Parameters
@@ -70,6 +72,8 @@ def open_source(path: Path, types: Mapping[str, pa.DataType] | None = None) -> S
         A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file; of text, `Dialect` tells how it is written.
     types : mapping, optional
         Types of a CSV file's columns; those of others are told by their first rows.
+    max_rows : int
+        Rows in a batch at most.
 
     Raises
     ------
@@ -77,17 +81,16 @@ def open_source(path: Path, types: Mapping[str, pa.DataType] | None = None) -> S
         If there is no such file, its suffix is not known, or it cannot be read.
     """
     suffix = _suffix(path)
-    with _said(path):
+    with _one_line_errors(path):
         source = _SOURCES[suffix](path, types or {})
     _refuse_repeated(source.names, path)
 
     def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        most = max(min(_MOST_ROWS, _MOST_CELLS // max(len(names), 1)), 1)
-        with _said(path, source.names):
+        size = rows_in_memory(len(names), at_most=max_rows)
+        with _one_line_errors(path, source.names):
             for batch in source.batches(names):
-                for start in range(0, len(batch), most):
-                    # Errors of those who use the rows are none of the file's, but these are raised elsewhere.
-                    yield batch.slice(start, most)
+                for start in range(0, len(batch), size):
+                    yield batch.slice(start, size)
 
     return Source(source.names, source.total, batches)
 
@@ -124,17 +127,8 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch]
         raise InputError(f"Expected a file to write that ends in {_WRITABLE}; got {path}. Rename it.")
     if path.is_dir():
         raise InputError(f"Expected a file to write; {path} is a folder. Pass another.")
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with make(str(beside), schema) as sink:
-            yield sink.write_batch
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"Expected to write {path}; it failed ({_reason(error)}). Pass another place.") from None
-    finally:
-        with suppress(OSError):
-            beside.unlink()
+    with replace_file(path) as beside, make(str(beside), schema) as sink:
+        yield sink.write_batch
 
 
 def _suffix(path: Path) -> str:
@@ -164,7 +158,7 @@ def _refuse_repeated(names: Sequence[str], path: Path) -> None:
 
 
 @contextmanager
-def _said(path: Path, names: Sequence[str] = ()) -> Iterator[None]:
+def _one_line_errors(path: Path, names: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -179,7 +173,7 @@ def _reason(error: Exception) -> str:
     return str(reason).partition(" Detail:")[0].rstrip(".")
 
 
-def _frame(table: pa.TableEncoder, path: Path) -> pd.DataFrame:
+def _frame(table: pa.Table, path: Path) -> pd.DataFrame:
     if not len(table):
         raise InputError(f"Expected rows in {path}; got 0 rows under {table.num_columns} columns. Pass another file.")
     _refuse_repeated(table.column_names, path)
@@ -199,8 +193,7 @@ def _open_parquet(path: Path, _: Mapping[str, pa.DataType]) -> Source:
     names = file.schema_arrow.names
 
     def batches(wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        most = max(min(_MOST_ROWS, _MOST_CELLS // max(len(wanted), 1)), 1)
-        yield from file.iter_batches(most, columns=list(wanted))
+        yield from file.iter_batches(rows_in_memory(len(wanted), at_most=_MAX_ROWS), columns=list(wanted))
 
     return Source(names, file.metadata.num_rows, batches)
 
