@@ -1,0 +1,310 @@
+"""Write the tables of README.md and docs/ from the JSON files in results/: ``make figures``.
+
+    python tools/figures.py [--check]
+
+A page marks the place of a table by ``<!-- results: FILE [VIEW] [KEY=VALUE ...] -->`` and ``<!-- end -->``. VIEW names
+one of the functions in `VIEWS`, by default that of the file's own name; ``KEY=VALUE`` keeps the rows that have it.
+Outside such places and outside code a page shows no decimal number. ``--check`` writes nothing and fails where a page
+is not what its JSON files make it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+
+Row = dict[str, Any]
+Table = list[list[str]]
+"""Cells, the first line the headings."""
+
+PLACE = re.compile(r"(<!-- results: (\S+\.json)((?: [^\s>]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
+CODE = re.compile(r"^```.*?^```|`[^`\n]*`|\]\([^)]*\)|<!--.*?-->", re.DOTALL | re.MULTILINE)
+DECIMAL = re.compile(r"(?<![\w.])\d*\.\d+")
+NO_FIGURE = re.compile(r"Python \d\.\d+|(?:[Ss]ections?|[Ee]xperiments?) \d\.\d|(?:radogaga|torch|version) \d+\.\d+(?:\.\d+)?")
+"""Decimal numbers that were not measured: versions and the paper's sections."""
+
+LABELS = {
+    "radogaga": "**RaDOGAGA**",
+    "untrained": "RaDOGAGA, untrained",
+    "coarse": "RaDOGAGA, coarse alone",
+    "fine": "RaDOGAGA, fine alone",
+    "lunar": "PyOD LUNAR",
+    "knn": "5 nearest neighbours",
+    "mixture": "full-covariance mixture by BIC",
+    "lof": "local outlier factor",
+    "auto_encoder": "PyOD AutoEncoder",
+    "isolation_forest": "isolation forest",
+    "one_class_svm": "one-class SVM",
+    "vae": "PyOD VAE",
+    "pca": "PCA reconstruction",
+    "ecod": "PyOD ECOD",
+    "kernel": "kernel density, cross-validated",
+    "flow": "neural spline flow",
+    "trained - untrained": "trained, less untrained",
+    "two-scale - coarse": "two scales, less coarse alone",
+}
+TOY = {
+    "pca+mixture": "PCA + mixture, the best of nine",
+    "untrained": "untrained network",
+    "dagmm": "DAGMM, published settings",
+    "dagmm-helped": "DAGMM with the help that RaDOGAGA(d) gets",
+    "radogaga-factorized": "RaDOGAGA(d), factorized prior",
+    "radogaga-d": "RaDOGAGA(d), published network",
+    "radogaga-log": "RaDOGAGA(log d), published network",
+    "default": "**default**",
+}
+PICTURES = {
+    "recommended": "**recommended**",
+    "pca": "PCA",
+    "radogaga": "RaDOGAGA(d), random start",
+    "radogaga-aligned": "the same, aligned",
+    "radogaga-log": "RaDOGAGA(log d), random start",
+    "radogaga-log-aligned": "the same, aligned",
+    "beta-vae": "beta-VAE, decomposed",
+    "beta-vae-plain": "beta-VAE, plain",
+    "beta-vae-rescaled": "the same, in posterior deviations",
+}
+ANOMALY = {
+    "dagmm": "DAGMM, published networks",
+    "radogaga-d": "RaDOGAGA(d), published networks",
+    "radogaga-log": "RaDOGAGA(log d), published networks",
+    "radogaga-d-chosen": "**RaDOGAGA(d), chosen**",
+    "radogaga-log-chosen": "**RaDOGAGA(log d), chosen**",
+    "untrained-chosen": "the same, untrained",
+    "radogaga-untuned": "`RaDOGAGA()`, untuned",
+    "pca+mixture@standard": "PCA + mixture, standardised",
+    "pca+mixture@min-max": "PCA + mixture, min-max",
+    "pca+mixture@asinh": "PCA + mixture, asinh",
+    "knn@standard": "5 nearest neighbours, standardised",
+    "knn@min-max": "5 nearest neighbours, min-max",
+    "knn@asinh": "5 nearest neighbours, asinh",
+    "isolation-forest": "isolation forest",
+    "pyod-autoencoder": "PyOD AutoEncoder",
+    "pyod-ecod": "PyOD ECOD",
+    "pyod-lunar": "PyOD LUNAR",
+}
+DATA = {"kddcup": "KDDCup", "kddcup-rev": "KDDCup-rev", "thyroid": "Thyroid", "arrhythmia": "Arrhythmia"}
+METRICS = {"mse": "squared error", "ssim": "1 - SSIM"}
+
+
+def show(row: Row | None, key: str, form: str) -> str:
+    """Return a figure of a row as text, with its standard deviation if it has one, "" where there is none."""
+    mean = key if row is None or key in row else f"{key}_mean"
+    if row is None or row.get(mean) is None:
+        return ""
+    spread = row.get(f"{key}_sd")
+    return format(row[mean], form) + ("" if spread is None else f" ± {spread:{form.lstrip('+')}}")
+
+
+def by_row(rows: Sequence[Row], labels: dict[str, str], columns: dict[str, tuple[str, str]], name: str = "method") -> Table:
+    """Return a line for each row; columns, heading to key and format, that no row has a figure for are left out."""
+    kept = {heading: c for heading, c in columns.items() if any(show(row, *c) for row in rows)}
+    lines = [[labels.get(row[name], row[name]), *(show(row, *c) for c in kept.values())] for row in rows]
+    return [["", *kept], *lines]
+
+
+def by_data(rows: Sequence[Row], labels: dict[str, str], cell: Callable[[Row], Sequence[str]], below: Sequence[str] = ()) -> Table:
+    """Return a line for each method, its cells for one data set beside those for the next.
+
+    With headings `below`, there are as many cells for each data set, and these words stand in the first line under it.
+    """
+    data, methods = (list(dict.fromkeys(row[key] for row in rows)) for key in ("data", "method"))
+    found = {(row["data"], row["method"]): row for row in rows}
+    width = max(len(below), 1)
+    table = [["", *(part for name in data for part in [DATA.get(name, name), *[""] * (width - 1)])]]
+    table += [["", *below * len(data)]] if below else []
+    for method in methods:
+        cells = [cell(found[name, method]) if (name, method) in found else [""] * width for name in data]
+        table.append([labels.get(method, method), *(text for part in cells for text in part)])
+    return table
+
+
+def tables(rows: Sequence[Row]) -> Table:
+    """Detectors on seven tables."""
+    columns = {"AUROC": ("auroc", ".3f"), "AUPRC": ("auprc", ".3f")}
+    return by_row([row for row in rows if row["method"] != "untrained"], LABELS, columns)
+
+
+def tables_digits(rows: Sequence[Row]) -> Table:
+    """What training does where rows lie on bent sheets."""
+    rows = [row for row in rows if "auprc_digits" in row]
+    return by_row(rows, LABELS, {"AUPRC, digits": ("auprc_digits", ".3f")})
+
+
+def tables_differences(rows: Sequence[Row]) -> Table:
+    """What settings of the estimator cost and gain."""
+    return by_row(rows, LABELS, {"AUROC": ("auroc", "+.4f"), "AUPRC": ("auprc", "+.4f")})
+
+
+def held_out_density(rows: Sequence[Row]) -> Table:
+    """Nats a row."""
+    return by_data(rows, LABELS, lambda row: [show(row, "nats", ",.1f")])
+
+
+def toy_density(rows: Sequence[Row]) -> Table:
+    """Correlations with the true log density."""
+
+    def cells(row: Row) -> list[str]:
+        return [show(row, "pearson_log", ".4f"), show(row, "pearson_log_exact", ".4f")]
+
+    return by_data(rows, TOY, cells, below=["isometric", "exact"])
+
+
+def toy_density_fresh_seeds(rows: Sequence[Row]) -> Table:
+    """Correlations on seeds that nothing was chosen by."""
+    return by_data(rows, TOY, lambda row: [show(row, "pearson_log_exact", ".4f")])
+
+
+def errors(rows: Sequence[Row]) -> Table:
+    """Errors in nats, and the diagonal of J'AJ beside what theory predicts."""
+    rows = [row | {"label": f"{row['data']}, {TOY[row['method']]}"} for row in rows if "gram_diag_mean" in row]
+    columns = {
+        "error, isometric": ("log_error", "+.3f"),
+        "error, exact": ("log_error_exact", "+.3f"),
+        "diagonal": ("gram_diag_mean", ".3f"),
+        "by theory": ("gram_diag_predicted", ".3f"),
+        "off-diagonal": ("gram_off_rms", ".3f"),
+    }
+    return by_row(rows, {}, columns, name="label")
+
+
+def isometry(rows: Sequence[Row]) -> Table:
+    """How isometric each model is, and what it rebuilds."""
+    columns = {
+        "steps": ("steps", ",d"),
+        "minutes": ("minutes", "d"),
+        "r": ("probe_r", ".4f"),
+        "r by theory": ("probe_r_predicted", ".3f"),
+        "diagonal / theory": ("diag_ratio", ".3f"),
+        "off-diagonal": ("off_rms", ".3f"),
+        "condition / theory": ("condition_ratio", ".2f"),
+        "active": ("active", "d"),
+        "PSNR": ("psnr", ".2f"),
+        "SSIM": ("ssim", ".3f"),
+        "nats": ("rate", ".1f"),
+    }
+    return by_row(rows, PICTURES, columns, name="model")
+
+
+def isometry_by_metric(rows: Sequence[Row]) -> Table:
+    """The same, rows of several sizes and metrics in one table."""
+
+    def label(row: Row) -> str:
+        size = f"{row['size']} x {row['size']}, " if "size" in row else ""
+        return f"{size}{METRICS[row['metric']]}: {PICTURES[row['model']]}"
+
+    return isometry([row | {"model": label(row)} for row in rows])
+
+
+def isometry_importance(rows: Sequence[Row]) -> Table:
+    """How far a latent's variance is from what it matters."""
+    return by_row(rows, METRICS, {"largest factor": ("importance_worst", ".2f")}, name="metric")
+
+
+def anomaly(rows: Sequence[Row]) -> Table:
+    """F1, with the number of runs where it is not 20."""
+
+    def cell(row: Row) -> list[str]:
+        return [show(row, "f1", ".3f") + (f" ({row['runs']})" if row["runs"] != 20 else "")]
+
+    return by_data(rows, ANOMALY, cell)
+
+
+def anomaly_lead(rows: Sequence[Row]) -> Table:
+    """F1 over the best peer on the same halves."""
+    rows = [row for row in rows if row["method"] == "radogaga-d-chosen" and "difference_mean" in row]
+    return by_data(rows, ANOMALY, lambda row: [show(row, "difference", "+.3f")])
+
+
+def anomaly_as_published(rows: Sequence[Row]) -> Table:
+    """DAGMM trained for as long as it was published."""
+    columns = {"runs": ("runs", "d"), "F1": ("f1", ".3f"), "F1 as published": ("f1_published", ".3f")}
+    return by_row(rows, ANOMALY, columns)
+
+
+VIEWS: dict[str, Callable[[Sequence[Row]], Table]] = {
+    function.__name__: function
+    for function in (
+        tables,
+        tables_digits,
+        tables_differences,
+        held_out_density,
+        toy_density,
+        toy_density_fresh_seeds,
+        errors,
+        isometry,
+        isometry_by_metric,
+        isometry_importance,
+        anomaly,
+        anomaly_lead,
+        anomaly_as_published,
+    )
+}
+
+
+def rendered(text: str, page: Path) -> str:
+    """Return a page with the tables that its JSON files make."""
+
+    def fill(place: re.Match[str]) -> str:
+        path = ROOT / "results" / place[2]
+        result = json.loads(path.read_text())
+        words = place[3].split()
+        view = next((word for word in words if "=" not in word), path.stem)
+        wanted = dict(word.split("=") for word in words if "=" in word)
+        rows = [row for row in result["rows"] if all(str(row.get(key)) == value for key, value in wanted.items())]
+        link = os.path.relpath(path, page.parent)
+        return f"{place[1]}\n{_markdown(VIEWS[view](rows))}\n{_caption(result, rows, link)}{place[4]}"
+
+    return PLACE.sub(fill, text)
+
+
+def stray_figures(text: str) -> list[str]:
+    """Return the decimal numbers of a page that no JSON file stands for."""
+    prose = CODE.sub("``", PLACE.sub("", text))
+    return DECIMAL.findall(NO_FIGURE.sub("", prose))
+
+
+def _markdown(table: Table) -> str:
+    head, *lines = ("| " + " | ".join(line) + " |" for line in table)
+    rule = "| --- |" + " ---: |" * (len(table[0]) - 1)
+    return "\n".join([head, rule, *lines]) + "\n"
+
+
+def _caption(result: dict[str, Any], rows: Sequence[Row], link: str) -> str:
+    """Return one line that says which command gave the figures, when, and on what."""
+    dates = sorted({row.get("date", result["date"]) for row in rows})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    made = "; ".join(filter(None, [versions, when, result["machine"], result.get("duration")]))
+    return f"<sub>[{Path(link).name}]({link}): `{result['command']}`; {made}.</sub>\n"
+
+
+def main() -> None:
+    """Write the pages, or say which are out of date."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail where a page is out of date")
+    check = parser.parse_args().check
+    wrong = []
+    for page in PAGES:
+        text = page.read_text()
+        made = rendered(text, page)
+        if stray := stray_figures(made):
+            wrong.append(f"{page.relative_to(ROOT)}: no JSON file in results/ stands for {', '.join(stray)}")
+        if made != text and check:
+            wrong.append(f"{page.relative_to(ROOT)} is not what results/ makes it. Run: make figures")
+        elif made != text:
+            page.write_text(made)
+    sys.exit("\n".join(wrong) or None)
+
+
+if __name__ == "__main__":
+    main()
