@@ -19,10 +19,12 @@ from .method.networks.gdn import GDN
 from .method.networks.mlp import MLP, ResidualMLP
 from .method.networks.pca_networks import PCADecoder, PCAEncoder
 from .method.noise import GaussianNoise, Noise, UniformNoise
-from .method.objective import Identity, LatentFeatures, Log, RateDistortion, ResidualFeatures, Terms
+from .method.objective import Identity, Log, RateDistortion, Terms
+from .method.prior_features import LatentFeatures, ResidualFeatures
+from .method.priors.estimated_mixture import EstimatedMixture
 from .method.priors.factorized import Factorized
 from .method.priors.kernel_density import KernelDensity
-from .method.priors.mixture import EstimatedMixture, Mixture
+from .method.priors.mixture import Mixture
 from .method.priors.normal import Normal
 from .method.priors.prior import Prior
 from .method.priors.stacked import StackedPrior
@@ -41,6 +43,10 @@ from .tabular.standardize import Standardizer
 from .version import __version__
 
 __all__ = [
+    "DAGMM",
+    "GDN",
+    "MLP",
+    "SSIM",
     "AsinhScaling",
     "Autodiff",
     "Autoencoder",
@@ -51,14 +57,12 @@ __all__ = [
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
     "CrossEntropy",
-    "DAGMM",
     "DecomposedBetaVAE",
     "Density",
     "Distortion",
     "EstimatedMixture",
     "Explanation",
     "Factorized",
-    "GDN",
     "GaussianNoise",
     "GaussianResidual",
     "History",
@@ -69,7 +73,6 @@ __all__ = [
     "LatentFeatures",
     "LinearSkip",
     "Log",
-    "MLP",
     "Mixture",
     "MultiscaleResidual",
     "Noise",
@@ -82,7 +85,6 @@ __all__ = [
     "RateDistortion",
     "ResidualFeatures",
     "ResidualMLP",
-    "SSIM",
     "Scaling",
     "SquaredError",
     "StackedPrior",

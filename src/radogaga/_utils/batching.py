@@ -65,5 +65,3 @@ def map_batches(function: Callable[[Tensor], Tensor], batches: Sequence[Tensor],
     with one_thread_each():
         # joblib's own context may ask for processes; a model and its rows need no copies.
         return torch.cat(Parallel(threads, backend="threading")(delayed(function)(batch) for batch in batches))
-
-

@@ -175,7 +175,9 @@ def _read_estimator(folder: Path, about: dict[str, Any]) -> tuple[Any, Tensors]:
         ),
         "reference_rows": {"array": "typical"},
         "explained_variance_ratio": {"array": "explained_variance_ratio_"},
-        "isometry": _made("Isometry", about["isometry_"] | {name: {"tensor": f"isometry.{name}"} for name in _ISOMETRY}),
+        "isometry": _made(
+            "Isometry", about["isometry_"] | {name: {"tensor": f"isometry.{name}"} for name in _ISOMETRY}
+        ),
         "history": _made("History", about["history_"]),
         "parameters": {"dict": parameters},
         "id_column": about["notes"].get("id"),

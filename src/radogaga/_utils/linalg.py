@@ -1,59 +1,37 @@
-"""The spectrum of rows: what a straight line already says about how many latents there are, and how much is noise."""
+"""Linear algebra of rows: principal components and how many count, correlation, a Cholesky that does not fail."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-_MOST_ROWS = 8192
-_MOST_EXACT = 2048
+_ROWS_AT_ONCE = 8192
+_MAX_EXACT = 2048
 
 
-def full_pca(s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the centre, the principal axes and the variance along each, largest first.
+def pca(
+    s: Tensor, count: int | None = None, *, seed: int = 0, max_exact: int = _MAX_EXACT
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the centre, the leading principal axes and the variance along each, largest first.
+
+    Exact where all axes are asked for, or where rows or features are few; otherwise by randomized subspace iteration,
+    which takes seconds where the exact answer takes minutes.
 
     Parameters
     ----------
     s : Tensor
         Scaled rows, ``(n, M)``.
+    count : int, optional
+        Number of axes, K; by default all, min(n, M).
+    seed : int
+        Seed of the directions that the iteration starts from.
+    max_exact : int
+        Rows or features, whichever are fewer, up to which the answer is exact.
 
     Returns
     -------
     centre, axes, variances : Tensor
-        ``(M,)``, ``(min(n, M), M)`` with orthonormal rows, ``(min(n, M),)``; variances divide by n.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from radogaga._utils.linalg import full_pca
-    >>> _, _, variances = full_pca(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [3.0, 0.0], [-3.0, 0.0]]))
-    >>> variances
-    tensor([5., 0.])
-    """
-    centre = s.mean(0)
-    # The triangular factor of the rows has their axes; piece by piece, a long set needs no copy of itself.
-    triangle = s.new_zeros(0, s.shape[1], dtype=torch.float64)
-    for part in s.split(_MOST_ROWS):
-        triangle = torch.cat([triangle, (part - centre).double()])
-        if len(triangle) > s.shape[1]:
-            triangle = torch.linalg.qr(triangle, mode="r").R
-    _, lengths, axes = torch.linalg.svd(triangle, full_matrices=False)
-    return centre, axes.to(s.dtype), (lengths.square() / len(s)).to(s.dtype)
-
-
-def pca(s: Tensor, count: int, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the centre, the leading principal axes and the variance along each: `full_pca`, cut short.
-
-    Where both rows and features are more than 2048, by randomized subspace iteration: minutes become seconds.
-
-    Parameters
-    ----------
-    s : Tensor
-        Scaled rows, ``(n, M)``.
-    count : int
-        Number of axes.
-    seed : int
-        Draws the directions that the iteration starts from.
+        ``(M,)``, ``(K, M)`` with orthonormal rows, ``(K,)``; variances divide by n.
 
     References
     ----------
@@ -63,13 +41,14 @@ def pca(s: Tensor, count: int, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor
     --------
     >>> import torch
     >>> from radogaga._utils.linalg import pca
-    >>> pca(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [3.0, 1.0], [-3.0, -1.0]]), 1)[1].shape
-    torch.Size([1, 2])
+    >>> s = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [3.0, 0.0], [-3.0, 0.0]])
+    >>> pca(s)[2], pca(s, 1)[1].abs()
+    (tensor([5., 0.]), tensor([[1., 0.]]))
     """
-    if min(s.shape) <= max(_MOST_EXACT, 2 * count):
-        centre, axes, variances = full_pca(s)
-        return centre, axes[:count], variances[:count]
     centre = s.mean(0)
+    if count is None or min(s.shape) <= max(max_exact, 2 * count):
+        axes, variances = _exact_pca(s, centre)
+        return centre, axes[:count], variances[:count]
     s = s - centre
     generator = torch.Generator().manual_seed(seed)
     basis = torch.randn(s.shape[1], 2 * count, generator=generator).to(s)
@@ -79,19 +58,43 @@ def pca(s: Tensor, count: int, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor
     return centre, (turn @ basis.T)[:count], lengths[:count].square() / len(s)
 
 
-def parallel_analysis(s: Tensor, *, most_rows: int = 20_000, seed: int = 0) -> int:
+def _exact_pca(s: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
+    # The triangular factor of the rows has their axes; piece by piece, a long set needs no copy of itself.
+    triangle = s.new_zeros(0, s.shape[1], dtype=torch.float64)
+    for part in s.split(_ROWS_AT_ONCE):
+        triangle = torch.cat([triangle, (part - centre).double()])
+        if len(triangle) > s.shape[1]:
+            triangle = torch.linalg.qr(triangle, mode="r").R
+    _, lengths, axes = torch.linalg.svd(triangle, full_matrices=False)
+    return axes.to(s.dtype), (lengths.square() / len(s)).to(s.dtype)
+
+
+def pearson(a: Tensor, b: Tensor) -> float:
+    """Return Pearson's correlation of two vectors of the same length, ``(n,), (n,)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from radogaga._utils.linalg import pearson
+    >>> round(pearson(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 3.0, 5.0])), 6)
+    1.0
+    """
+    return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
+
+
+def parallel_analysis(s: Tensor, *, max_rows: int = 20_000, seed: int = 0) -> int:
     """Return how many leading principal components have more variance than chance gives: Horn's parallel analysis.
 
-    Chance is the spectrum of the same columns, each shuffled by itself. There is always one component.
+    Chance is the spectrum of the same columns, each shuffled by itself. At least 1.
 
     Parameters
     ----------
     s : Tensor
         Scaled rows, ``(n, M)``.
-    most_rows : int
-        Rows to look at, a random choice of them.
+    max_rows : int
+        Rows to use at most, chosen at random.
     seed : int
-        Draws the rows and shuffles the columns.
+        Seed of the choice of rows and of the shuffles.
 
     References
     ----------
@@ -107,22 +110,22 @@ def parallel_analysis(s: Tensor, *, most_rows: int = 20_000, seed: int = 0) -> i
     2
     """
     generator = torch.Generator().manual_seed(seed)
-    s = s[torch.randperm(len(s), generator=generator)[:most_rows]]
+    s = s[torch.randperm(len(s), generator=generator)[:max_rows]]
     shuffled = torch.stack([column[torch.randperm(len(s), generator=generator)] for column in s.T], 1)
-    above = full_pca(s)[2] > full_pca(shuffled)[2] * (1 + 1e-5)
+    above = pca(s)[2] > pca(shuffled)[2] * (1 + 1e-5)
     return max(int(above.long().cumprod(0).sum()), 1)
 
 
 def components_for_variance(s: Tensor, share: float) -> int:
-    """Return how many leading principal components carry a share of the variance."""
-    variances = full_pca(s)[2]
+    """Return how many leading principal components carry at least a share of the variance, in (0, 1]."""
+    variances = pca(s)[2]
     carried = variances.cumsum(0) / variances.sum().clamp_min(torch.finfo(s.dtype).tiny)
     return min(int((carried < share).sum()) + 1, len(variances))
 
 
 def residual_variance(s: Tensor, latents: int) -> float:
-    """Return the mean variance in the directions that the leading components leave: probabilistic PCA's noise."""
-    variances = full_pca(s)[2]
+    """Return the mean variance of the directions after the leading components: the noise of probabilistic PCA."""
+    variances = pca(s)[2]
     return float(variances[latents:].sum() / max(s.shape[1] - latents, 1))
 
 
@@ -156,4 +159,3 @@ def robust_cholesky(covariance: Tensor) -> Tensor:
         factor, failed = torch.linalg.cholesky_ex(covariance)
         jitter = 10 * jitter
     return factor
-

@@ -109,7 +109,9 @@ def read_structure(folder: Path) -> dict[str, Any]:
     former = next((name for name in FORMER if (folder / name).is_file()), None)
     path = folder / (former or _STRUCTURE)
     if not path.is_file():
-        raise InputError(f"Expected {_STRUCTURE} in {folder}; there is none, so this is no saved model. Check the path.")
+        raise InputError(
+            f"Expected {_STRUCTURE} in {folder}; there is none, so this is no saved model. Check the path."
+        )
     return read_json(path, {FORMAT, *FORMER.values()})
 
 
@@ -130,7 +132,9 @@ def _read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
         if not path.is_file():
             raise InputError(f"Expected {_NUMBERS} in {folder}; there is none. Save the model again.")
         if _checksum(path) != structure["sha256"][_NUMBERS]:
-            raise InputError(f"Expected the {_NUMBERS} that was saved in {folder}; it is damaged. Save the model again.")
+            raise InputError(
+                f"Expected the {_NUMBERS} that was saved in {folder}; it is damaged. Save the model again."
+            )
         # Copies lie where torch puts its own tensors: how a product is rounded depends on an address's last bits.
         return structure["model"], {name: value.clone() for name, value in load_file(path).items()}
     except InputError:
@@ -178,5 +182,3 @@ def _is_no_json_of_others(path: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return True
     return False
-
-

@@ -22,7 +22,6 @@ def one_thread_each() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-
 def one_blas_thread() -> Any:
     """Return a context in which BLAS and OpenMP use one thread each: with two, a hundred rows take four times as long.
 

@@ -131,7 +131,7 @@ def read_toy(path: str | Path) -> Toy:
             f"Expected numbers in {path}; got {table.at[row, text[0]]!r} in row {row}, column {text[0]}. "
             "Remove headers and text."
         )
-    rows = check_rows(table.to_numpy(np.float64), least_rows=100, name=str(path))
+    rows = check_rows(table.to_numpy(np.float64), min_rows=100, name=str(path))
     x, density, component = rows[:, :FEATURES], rows[:, FEATURES], rows[:, FEATURES + 1]
     check_no_constant_columns(x, str(path))
     if (density <= 0).any():

@@ -1,7 +1,7 @@
-"""What training leaves to be done: the linear map of the latents that the objective is least under, in closed form.
+"""Linear maps of trained latents to the optimum of the objective, in closed form.
 
-An error E of the Gram matrix costs |E|^2 / 4 nats, next to nothing beside a picture's reconstruction, so gradients are
-slow to find the latents' scale and slower to turn them. On average over the data the best map is known.
+An error E of the Gram matrix costs |E|^2 / 4 nats, almost nothing beside the reconstruction of a picture, so gradients
+are slow to find the latents' scale and slower to rotate them. On average over the data the best map is known.
 """
 
 from __future__ import annotations
@@ -10,30 +10,40 @@ import torch
 from torch import Tensor, nn
 
 from radogaga.method.jacobians import gram
+from radogaga.method.networks.layers import first_layer, last_layer
 from radogaga.method.objective import RateDistortion
+from radogaga.method.priors.prior import FitPrior
 from radogaga.method.training.data import Dataset, map_rows
+from radogaga.method.training.loop import encode
 
 _EXPECTED = "Expected an encoder that ends in a linear layer and a decoder that begins with one."
-_LEAST = 1e-12
-_LEAST_SHARE = 1e-8
-_MOST_GRAMS = 500
-_TO_TRY, _TOLERANCE = 8, 1e-3
+_MIN_VARIANCE = 1e-12
+_MIN_SHARE = 1e-8
+_MAX_GRAMS = 500
+_ROWS_TO_CHECK, _TOLERANCE = 8, 1e-3
 
 
 @torch.no_grad()
-def set_latent_scale(model: RateDistortion, x: Tensor) -> None:
-    """Set each latent's gain so that its diagonal of J'AJ over some pictures is on average what theory has it.
+def set_latent_scale(model: RateDistortion, x: Tensor, *, fit_prior: FitPrior | None = None) -> None:
+    """Set each latent's gain so that its mean diagonal entry of J'AJ is that of the objective's optimum.
 
-    With gain k instead of 1 the diagonal d becomes d / k^2 and the variance v becomes v k^2, so that under a noisy
-    rate d / k^2 = v k^2 / (v k^2 + s2), times the constant. What the model rebuilds stays the same, and its prior has
-    to be fitted anew.
+    A gain of k turns the diagonal d into d / k^2 and the variance v into v k^2, so the optimum under a noisy rate is
+    d / k^2 = v k^2 / (v k^2 + s2), d times the constant. Reconstructions stay the same, and the prior is fitted to the
+    new latents.
 
     Parameters
     ----------
     model : RateDistortion
-        A trained model.
+        A trained model; it is changed in place.
     x : Tensor
-        Pictures or rows that it was trained on, ``(n, ...)``.
+        Training rows or pictures, ``(n, ...)``.
+    fit_prior : callable, optional
+        Latents ``(n, N)`` to the model's new prior; by default `Prior.refit` of the present one.
+
+    Raises
+    ------
+    TypeError
+        If no `fit_prior` is passed for a prior of your own that has no `refit`.
 
     Examples
     --------
@@ -51,34 +61,39 @@ def set_latent_scale(model: RateDistortion, x: Tensor) -> None:
     """
     z = model.autoencoder.encode(x)
     diagonal = _mean_gram(model, z).diagonal()
-    factor = diagonal.clamp_min(_LEAST).sqrt()
+    factor = diagonal.clamp_min(_MIN_VARIANCE).sqrt()
     model.autoencoder.multiply_gain(factor * _stretch(model, z.var(0) * diagonal))
+    _fit_prior(model, x, fit_prior)
 
 
 @torch.no_grad()
-def align(model: RateDistortion, x: Tensor | Dataset) -> None:
-    """Turn and scale the latents so that J'AJ is on average what theory has it, off its diagonal as well as on it.
+def align(model: RateDistortion, x: Tensor | Dataset, *, fit_prior: FitPrior | None = None) -> None:
+    """Rotate and scale the latents so that the mean of J'AJ is that of the objective's optimum, all entries of it.
 
     ::
 
         B = K R' M^(1/2),    M^(1/2) C M^(1/2) = R L R',    z -> B z,    J'AJ -> B^-T J'AJ B^-1
 
     with M the mean of J'AJ times the constant, C the latents' covariance and K the gains that `set_latent_scale` sets.
-    Among all linear maps of normal latents it is the one under which rate and isometry term are least together, and
-    latents become principal components: uncorrelated, the one with the largest variance first. What the model rebuilds
-    stays the same, and its prior has to be fitted anew.
+    Of all linear maps of normal latents it is the one with the least sum of rate and isometry term, and latents become
+    principal components: uncorrelated, the one with the largest variance first. Reconstructions stay the same, and the
+    prior is fitted to the new latents.
 
     Parameters
     ----------
     model : RateDistortion
-        A trained model whose encoder ends in a `torch.nn.Linear` and whose decoder begins with one.
-    x : Tensor
-        Pictures or rows that it was trained on, ``(n, ...)``: the covariance is that of all, the metric that of 500.
+        A trained model whose encoder ends in a `torch.nn.Linear` and whose decoder begins with one; it is changed in
+        place.
+    x : Tensor or Dataset
+        Training rows or pictures, ``(n, ...)``: the covariance is that of all, the metric that of 500.
+    fit_prior : callable, optional
+        Latents ``(n, N)`` to the model's new prior; by default `Prior.refit` of the present one.
 
     Raises
     ------
     TypeError
-        If the encoder does not end or the decoder not begin in a linear layer.
+        If the encoder does not end or the decoder not begin in a linear layer: the model stays as it was then. Or if no
+        `fit_prior` is passed for a prior of your own that has no `refit`.
 
     Examples
     --------
@@ -94,48 +109,48 @@ def align(model: RateDistortion, x: Tensor | Dataset) -> None:
     (True, True)
     """
     autoencoder = model.autoencoder
-    last, first = _linear(autoencoder.encoder, -1), _linear(autoencoder.decoder, 0)
+    last, first = last_layer(autoencoder.encoder, nn.Linear), first_layer(autoencoder.decoder, nn.Linear)
     if not last.out_features == first.in_features == autoencoder.latents:
         raise TypeError(_EXPECTED)
     device = autoencoder.log_gain.device
     z = map_rows(autoencoder.encode, x, device)
     turn = _best_map(model, z)
-    back = torch.linalg.inv(turn)
-    few = z[:_TO_TRY]
-    wanted, rebuilt = few @ turn.T.to(z), autoencoder.decode(few)
+    few = z[:_ROWS_TO_CHECK]
+    turned, rebuilt = few @ turn.T.to(z), autoencoder.decode(few)
     changed = [*last.parameters(), first.weight]
     old = [parameter.clone() for parameter in changed]
     gain = autoencoder.gain.double()
     for parameter in last.parameters():
         parameter.copy_((turn * gain / gain[:, None]) @ parameter.double())
-    first.weight.copy_(first.weight.double() @ (back * gain / gain[:, None]))
-    again = autoencoder.encode(x[:_TO_TRY].to(device)), autoencoder.decode(wanted)
-    if not (_agree(again[0], wanted) and _agree(again[1], rebuilt)):
+    first.weight.copy_(first.weight.double() @ (torch.linalg.inv(turn) * gain / gain[:, None]))
+    again = autoencoder.encode(x[:_ROWS_TO_CHECK].to(device)), autoencoder.decode(turned)
+    if not (_agree(again[0], turned) and _agree(again[1], rebuilt)):
         for weight, before in zip(changed, old, strict=True):
             weight.copy_(before)
         raise TypeError(_EXPECTED)
+    _fit_prior(model, x, fit_prior)
+
+
+def _fit_prior(model: RateDistortion, x: Tensor | Dataset, fit_prior: FitPrior | None) -> None:
+    z = encode(model, x)
+    with torch.enable_grad():
+        prior = model.prior.refit(z, model.noise) if fit_prior is None else fit_prior(z)
+    model.prior = prior.to(z.device).train(model.prior.training)
 
 
 def _best_map(model: RateDistortion, z: Tensor) -> Tensor:
     """Return B of `align`, in double precision, ``(N, N)``."""
-    some = z[torch.linspace(0, len(z) - 1, min(len(z), _MOST_GRAMS)).long()]
+    some = z[torch.linspace(0, len(z) - 1, min(len(z), _MAX_GRAMS)).long()]
     strength, axes = torch.linalg.eigh(_mean_gram(model, some).double())
-    # Along directions that no decoder uses the metric is all but 0: without a bound there would be no way back.
-    root = (axes * strength.clamp_min(_LEAST_SHARE * float(strength[-1])).sqrt()) @ axes.T
+    # In directions that the decoder does not use the metric is almost 0: without a bound B would have no inverse.
+    root = (axes * strength.clamp_min(_MIN_SHARE * float(strength[-1])).sqrt()) @ axes.T
     variance, turn = torch.linalg.eigh(root @ z.double().T.cov() @ root)
     variance, turn = variance.flip(0), turn.flip(1)
     return _stretch(model, variance)[:, None] * (turn.T @ root)
 
 
-def _linear(network: nn.Module, place: int) -> nn.Linear:
-    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    if not layers:
-        raise TypeError(_EXPECTED)
-    return layers[place]
-
-
-def _agree(found: Tensor, wanted: Tensor) -> bool:
-    return found.shape == wanted.shape and bool((found - wanted).abs().max() <= _TOLERANCE * wanted.abs().max())
+def _agree(found: Tensor, expected: Tensor) -> bool:
+    return found.shape == expected.shape and bool((found - expected).abs().max() <= _TOLERANCE * expected.abs().max())
 
 
 def _mean_gram(model: RateDistortion, z: Tensor) -> Tensor:
@@ -143,7 +158,7 @@ def _mean_gram(model: RateDistortion, z: Tensor) -> Tensor:
 
 
 def _stretch(model: RateDistortion, variance: Tensor) -> Tensor:
-    """Return the factor for latents of unit diagonal that makes it v / (v + s2), of their variances ``(N,)``."""
+    """Return the gains that take a diagonal of 1 to v / (v + s2), for latents of variances v ``(N,)``."""
     if not model.noisy_rate:
         return torch.ones_like(variance)
-    return ((1 + (1 + 4 * model.noise.variance / variance.clamp_min(_LEAST)).sqrt()) / 2).sqrt()
+    return ((1 + (1 + 4 * model.noise.variance / variance.clamp_min(_MIN_VARIANCE)).sqrt()) / 2).sqrt()

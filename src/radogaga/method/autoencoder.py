@@ -16,8 +16,8 @@ class Autoencoder(nn.Module):
 
         x --scaling--> s --encoder--> * gain --> z --> / gain --decoder--> s^ --inverse scaling--> x^
 
-    The scale of the latents is what the objective fixes and what a network is slowest to find, so each latent has a
-    gain of its own, exp(5 g): the factor 5 lets Adam move it five times as fast as a weight.
+    The objective fixes the scale of the latents, which networks are slow to learn. So each latent has its own gain,
+    exp(5 g): the factor 5 makes Adam change it five times as fast as a weight.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ class Autoencoder(nn.Module):
     scaling : Scaling
         From raw rows to scaled rows.
     projections : int
-        How many steps of `radogaga.tangents.gauss_newton_step` the encoder's latents go on, once trained: an encoder of rows that
-        it has not seen is not quite at the nearest point of the decoder's manifold, and near isometry one step is.
+        Gauss-Newton steps after the encoder in evaluation mode, see `radogaga.method.jacobians.gauss_newton_step`. An
+        encoder does not map new rows quite to the nearest point on the decoder's manifold; near isometry one step does.
 
     Examples
     --------
@@ -69,14 +69,14 @@ class Autoencoder(nn.Module):
         self.log_gain.add_(factor.log() / self._GAIN_RATE)
 
     def encode_scaled(self, s: Tensor) -> Tensor:
-        """Return the latents of scaled rows, in training as the encoder alone gives them."""
+        """Return the latents of scaled rows, ``(B, M) -> (B, N)``; in training mode without projections."""
         z: Tensor = self.encoder(s) * self.gain
         for _ in range(0 if self.training else self.projections):
             z = gauss_newton_step(self.decode_scaled, s, z)
         return z
 
     def decode_scaled(self, z: Tensor) -> Tensor:
-        """Return the scaled rows of latents."""
+        """Return the scaled rows of latents, ``(B, N) -> (B, M)``."""
         s: Tensor = self.decoder(z * (-self._GAIN_RATE * self.log_gain).exp())
         return s
 
@@ -89,6 +89,6 @@ class Autoencoder(nn.Module):
         return self.scaling.inverse(self.decode_scaled(z))
 
     def residual(self, x: Tensor) -> Tensor:
-        """Return what the autoencoder leaves of raw rows, s - s^ in scaled units, ``(B, M) -> (B, M)``."""
+        """Return the residual s - s^ of raw rows, in scaled units, ``(B, M) -> (B, M)``."""
         s = self.scaling(x)
         return s - self.decode_scaled(self.encode_scaled(s))

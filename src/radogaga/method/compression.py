@@ -1,4 +1,4 @@
-"""A real bit stream: rows as the code of their quantised latents, and back."""
+"""Compression of rows to a bit stream of their quantized latents."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ from torch.nn import functional
 
 from radogaga._utils.batching import rows_in_memory
 from radogaga.errors import InputError
-from radogaga.method.objective import LatentFeatures, RateDistortion
+from radogaga.method.objective import RateDistortion
+from radogaga.method.prior_features import LatentFeatures
 from radogaga.method.training.data import as_dataset, map_rows
 
 _MAGIC = b"RDG1"
-# Rows, latents, step, latents written in full, checksum of the tables; then a checksum of these and what follows.
+# Magic, rows, latents, step, escaped latents, checksum of the tables; then a checksum of these and of the payload.
 _HEADER = struct.Struct("<4sQIdQI")
 _CHECKSUM = struct.Struct("<I")
-# The coder counts in units of 2^-24, and what is rarer than that by far is written in full.
+# The coder's probabilities are multiples of 2^-24; latents far rarer than that are escaped: written in full.
 _TAIL = 24 * math.log(2)
-_MOST_BINS = 2**15
+_MAX_BINS = 2**15
 _UNIT = 2.0**24
 
 
 @runtime_checkable
 class Independent(Protocol):
-    """What coding asks of a prior: latents that are independent, each with its cumulative distribution c_j."""
+    """A prior of independent latents with cumulative distributions c_j, as compression needs it."""
 
     def cumulative_logit(self, z: Tensor) -> Tensor:
-        """Return log c_j(z_j) - log(1 - c_j(z_j)), ``(B, N) -> (B, N)``: exact in both tails."""
+        """Return log c_j(z_j) - log(1 - c_j(z_j)), ``(B, N) -> (B, N)``, exact in both tails."""
 
 
 def compress(model: RateDistortion, x: Any) -> bytes:
-    """Return rows as a stream of bytes: the range code of their latents, rounded to multiples of the step D.
+    """Return rows as a stream of bytes: the range code of their latents, rounded to multiples of a step D.
 
-    The noise that a model is trained under stands for rounding, so D = sqrt(12 s2), s2 the noise's variance: the width
-    of uniform noise, and as coarse as Gaussian noise is. A latent's code is as long as -log2 of its bin's probability
-    under the prior, P(k) = c((k + 1/2) D) - c((k - 1/2) D). A latent so far out that the prior has no bin for it is
-    written in full. The stream is read back by the same model, on a machine that computes the same probabilities;
-    otherwise it is refused.
+    The noise in training stands for rounding, so D = sqrt(12 s2), s2 the noise's variance: the width of uniform noise
+    of that variance. The code of a latent takes -log2 P(k) bits, with P(k) = c((k + 1/2) D) - c((k - 1/2) D) its bin's
+    probability under the prior. Latents in the far tails, which have no bin, are written in full. Only the same model
+    can read the stream, on a machine that computes the same probabilities; others refuse it.
 
     Parameters
     ----------
     model : RateDistortion
-        Its prior takes latents as independent: `Factorized` or `Normal`.
-    x : array-like or Rows
+        Its prior is one of independent latents: `Factorized` or `Normal`.
+    x : array-like or Dataset
         Raw rows, ``(n, M)`` or ``(n, C, H, W)``.
 
     Raises
     ------
     InputError
-        If the rows or the prior cannot be used, or the extra that has the range coder is not installed.
+        If the rows or the prior cannot be used, or the range coder is not installed.
 
     References
     ----------
@@ -68,8 +68,8 @@ def compress(model: RateDistortion, x: Any) -> bytes:
     Examples
     --------
     >>> import torch
-    >>> from radogaga import (Autoencoder, Normal, RateDistortion, ResidualMLP, Scaling, SquaredError, UniformNoise, compress,
-    ...                       decompress)
+    >>> from radogaga import Autoencoder, Normal, RateDistortion, ResidualMLP, Scaling, SquaredError, UniformNoise
+    >>> from radogaga import compress, decompress
     >>> x = torch.randn(500, 4)
     >>> autoencoder = Autoencoder(ResidualMLP(4, 2), ResidualMLP(2, 4), latents=2, scaling=Scaling.standard(x))
     >>> model = RateDistortion(autoencoder, Normal(2), SquaredError(), UniformNoise(0.5))
@@ -91,12 +91,12 @@ def compress(model: RateDistortion, x: Any) -> bytes:
 
 
 def decompress(model: RateDistortion, data: bytes) -> Tensor:
-    """Return the rows that `compress` made a stream of: the decoded multiples of the step, ``(n, M)``.
+    """Return the rows of a stream of `compress`, decoded from the rounded latents, ``(n, M)``.
 
     Raises
     ------
     InputError
-        If the stream is truncated, damaged, of another model or no such stream at all.
+        If the stream is truncated, damaged, of another model, or something else.
     """
     coder, step = _coder(), _step(model)
     tables = _tables(model, step)
@@ -114,10 +114,10 @@ def quantize(model: RateDistortion, x: Any) -> Tensor:
 
 
 def quantized_rate(model: RateDistortion, x: Any) -> Tensor:
-    """Return the length of each row's code as the prior states it, -sum_j log P(k_j) in nats, ``(n, M) -> (n,)``.
+    """Return the length of each row's code under the prior, -sum_j log P(k_j) in nats, ``(n, M) -> (n,)``.
 
-    P(k) is the probability of a bin of the step's width, so the rate is that of a real code and never negative;
-    `RateDistortion.rate` is that of a density. A latent that has no bin costs an escape and 64 bits.
+    P(k) is the probability of a bin, so the rate is never negative; `RateDistortion.rate` is that of a density. A
+    latent without a bin takes an escape symbol and 64 bits.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def quantized_rate(model: RateDistortion, x: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class _Tables:
-    """Each latent's bins: how many, the first one's number, and the probabilities of all of them after an escape's."""
+    """For each latent the number of its first bin, and the probabilities of the escape symbol and of all bins."""
 
     first: NDArray[np.int64]
     probabilities: list[NDArray[np.float64]]
@@ -147,29 +147,30 @@ class _Tables:
         return iter(self.probabilities)
 
     def symbols(self, bins: NDArray[np.float64]) -> NDArray[np.int32]:
-        """Return 1 + the place in the latent's table, or 0 where there is none, ``(n, N) -> (n, N)``."""
-        place = bins - self.first
-        inside = (place >= 0) & (place < [len(table) - 1 for table in self])
-        return np.where(inside, place + 1, 0).astype(np.int32)
+        """Return 1 + the index of the bin in the latent's table, or 0 for the escape symbol, ``(n, N) -> (n, N)``."""
+        index = bins - self.first
+        inside = (index >= 0) & (index < [len(table) - 1 for table in self])
+        return np.where(inside, index + 1, 0).astype(np.int32)
 
     def bins(self, symbols: NDArray[np.int32], escaped: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Undo `symbols`."""
+        """Return the bins of symbols, the inverse of `symbols`."""
         bins = (symbols - 1 + self.first).astype(np.float64)
         bins[symbols == 0] = escaped
         return bins
 
     def checksum(self) -> int:
-        """Return a number that another model's tables, or another machine's, would hardly have."""
+        """Return a checksum by which tables of another model, or of another machine, are told."""
         return zlib.crc32(np.concatenate([self.first, *self.probabilities]).tobytes())
 
 
 def _tables(model: RateDistortion, step: float) -> _Tables:
     prior = _exact_prior(model)
     low, centre, high = (_bin_at(prior, model.autoencoder.latents, step, logit) for logit in (-_TAIL, 0.0, _TAIL))
-    low, high = low.maximum(centre - _MOST_BINS // 2), high.minimum(centre + _MOST_BINS // 2)
+    low, high = low.maximum(centre - _MAX_BINS // 2), high.minimum(centre + _MAX_BINS // 2)
     counts = (high - low + 1).long()
     bins = low + torch.arange(int(counts.max()), dtype=torch.float64)[:, None]
-    inside = torch.cat([_log_probability(prior, part, step).exp() for part in bins.split(_rows_at_once(bins.shape[1]))])
+    parts = bins.split(rows_in_memory(bins.shape[1]))
+    inside = torch.cat([_log_probability(prior, part, step).exp() for part in parts])
     # Whole units, so that encoder and decoder agree even if the last bits of their exponentials do not.
     units = (inside.T * _UNIT).round().clamp_min(1).numpy()
     return _Tables(
@@ -179,7 +180,7 @@ def _tables(model: RateDistortion, step: float) -> _Tables:
 
 
 def _bin_at(prior: Independent, latents: int, step: float, logit: float) -> Tensor:
-    """Return the bin in which each latent's cumulative logit comes to a value, ``(N,)``, by bisection."""
+    """Return the bin in which each latent's cumulative logit reaches a value, ``(N,)``, by bisection."""
     low, high = torch.full((2, latents), 2.0**40, dtype=torch.float64) * torch.tensor([[-1.0], [1.0]])
     for _ in range(42):
         median = ((low + high) / 2).floor()
@@ -191,19 +192,22 @@ def _bin_at(prior: Independent, latents: int, step: float, logit: float) -> Tens
 def _log_probability(prior: Independent, bins: Tensor, step: float) -> Tensor:
     """Return log P(k) of each bin, ``(B, N) -> (B, N)``.
 
-    With the cumulative logits a and b of the bin's two ends, P = sigmoid(b) sigmoid(-a) (1 - exp(a - b)): products
-    only, so that nothing cancels however far out a bin lies.
+    With the cumulative logits a and b of the bin's two ends, P = sigmoid(b) sigmoid(-a) (1 - exp(a - b)): a product, in
+    which nothing cancels even in the far tails.
     """
     a, b = (prior.cumulative_logit((bins + side) * step) for side in (-0.5, 0.5))
     return functional.logsigmoid(b) + functional.logsigmoid(-a) + (-(a - b).expm1()).log()
 
 
 def _exact_prior(model: RateDistortion) -> Independent:
-    """Return the prior in 64 bits on the CPU, where it gives the same numbers each time."""
-    prior = copy.deepcopy(model.prior).double().cpu().requires_grad_(False)
-    if not isinstance(model.prior_features, LatentFeatures) or not isinstance(prior, Independent):
-        seen = type(prior).__name__ if isinstance(model.prior_features, LatentFeatures) else "the residual's features beside them"
-        raise InputError(f"Expected a prior of independent latents; got {seen}. Train the model with Factorized.")
+    """Return the prior in 64 bits on the CPU, where its results are repeatable."""
+    prior = copy.deepcopy(model.prior).double().cpu().requires_grad_(requires_grad=False)
+    if not isinstance(model.prior_features, LatentFeatures):
+        raise InputError("Expected a prior of independent latents; got one that sees the residual, too.")
+    if not isinstance(prior, Independent):
+        raise InputError(
+            f"Expected a prior of independent latents; got {type(prior).__name__}. Train the model with Factorized."
+        )
     return prior
 
 
@@ -224,11 +228,7 @@ def _latents(model: RateDistortion, bins: NDArray[np.float64], step: float) -> T
 @torch.no_grad()
 def _decode(model: RateDistortion, z: Tensor) -> Tensor:
     numbers = model.autoencoder.decode(z[:1]).numel()
-    return torch.cat([model.autoencoder.decode(part) for part in z.split(_rows_at_once(numbers))])
-
-
-def _rows_at_once(numbers: int) -> int:
-    return rows_in_memory(numbers)
+    return torch.cat([model.autoencoder.decode(part) for part in z.split(rows_in_memory(numbers))])
 
 
 def _step(model: RateDistortion) -> float:
@@ -236,7 +236,7 @@ def _step(model: RateDistortion) -> float:
 
 
 def _read_header(data: bytes, tables: _Tables, step: float) -> tuple[int, bytes, int]:
-    """Return the number of rows, what follows the header, and how many latents are written in full."""
+    """Return the number of rows, the payload, and the number of escaped latents."""
     start = _HEADER.size + _CHECKSUM.size
     if len(data) < start or data[:4] != _MAGIC:
         raise InputError("Expected a stream that compress wrote; got something else. Pass its bytes, all of them.")

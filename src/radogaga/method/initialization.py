@@ -1,4 +1,4 @@
-"""Starts that are isometric before the first step: PCA, and PCA under a distortion's mean metric."""
+"""Initializations that are isometric before the first step: PCA, and PCA under a distortion's mean metric."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from radogaga.method.distortions.distortion import Distortion
 from radogaga.method.jacobians import gram
 from radogaga.method.networks.pca_networks import PCADecoder, PCAEncoder
 
+_PICTURES_FOR_METRIC = 32
+
 
 def initialize_pca(autoencoder: Autoencoder, x: Tensor) -> None:
-    """Set an autoencoder of two networks that start linear to PCA of the rows, its leading components in order.
+    """Set an autoencoder of two linear networks to PCA: latents are the leading components in order.
 
     Parameters
     ----------
     autoencoder : Autoencoder
-        Its encoder and decoder are `ResidualMLP`, `LinearSkip` or your own with a `linear` part, untrained.
+        Untrained; its encoder and decoder are `ResidualMLP`, `LinearSkip` or classes of your own with a `linear` part.
     x : Tensor
         Raw rows, ``(n, M)``, or pictures, ``(n, C, H, W)``.
 
@@ -49,11 +51,8 @@ def initialize_pca(autoencoder: Autoencoder, x: Tensor) -> None:
 def _linear_part(network: nn.Module) -> nn.Linear:
     linear = getattr(network, "linear", None)
     if not isinstance(linear, nn.Linear):
-        raise TypeError(f"Expected a network with a linear part, as Residual has; got {type(network).__name__}.")
+        raise TypeError(f"Expected a network with a linear part, as ResidualMLP has; got {type(network).__name__}.")
     return linear
-
-
-_MOST_FOR_METRIC = 32
 
 
 @torch.no_grad()
@@ -61,19 +60,19 @@ def initialize_metric_pca(autoencoder: Autoencoder, x: Tensor, distortion: Disto
     """Set an autoencoder to PCA under a distortion's mean metric, and return the variance along each latent.
 
     With U the leading axes of the pictures, V their variances and G the mean of U A(x) U' over reconstructed pictures,
-    the latents are the leading eigenvectors of V^(1/2) G V^(1/2), and their variances its eigenvalues: under squared
-    error that is PCA, and under every distortion J'AJ is the identity on average before the first step.
+    the latents are the leading eigenvectors of V^(1/2) G V^(1/2) and their variances its eigenvalues. Under squared
+    error that is PCA. Under any distortion the mean of J'AJ is the identity before the first step.
 
     Parameters
     ----------
     autoencoder : Autoencoder
-        Of a `PCAEncoder` and a `PCADecoder`, untrained.
+        Untrained, of a `PCAEncoder` and a `PCADecoder`.
     x : Tensor
-        Pictures, ``(n, C, H, W)``, more than there are axes.
+        Pictures, ``(n, C, H, W)``, n above the number of axes.
     distortion : Distortion
-        Whose metric A counts.
+        The metric A.
     seed : int
-        Draws the directions in which the axes are looked for.
+        Seed of the search for the axes, see `radogaga._utils.linalg.pca`.
 
     Returns
     -------
@@ -95,7 +94,7 @@ def initialize_metric_pca(autoencoder: Autoencoder, x: Tensor, distortion: Disto
     encoder, decoder = autoencoder.encoder, autoencoder.decoder
     if not (isinstance(encoder, PCAEncoder) and isinstance(decoder, PCADecoder)):
         raise TypeError(
-            f"Expected a PCAEncoder and a PCADecoder; got {type(encoder).__name__} and another."
+            f"Expected a PCAEncoder and a PCADecoder; got {type(encoder).__name__} and {type(decoder).__name__}."
         )
     if len(x) <= encoder.axes:
         raise InputError(f"Expected more pictures than the {encoder.axes} axes; got {len(x)}. Pass more or fewer axes.")
@@ -106,7 +105,7 @@ def initialize_metric_pca(autoencoder: Autoencoder, x: Tensor, distortion: Disto
     encoder.project.bias.copy_(-encoder.project.weight @ centre)
     decoder.expand.weight.copy_(axes.T * deviations)
     decoder.expand.bias.copy_(centre)
-    turn, strength = _metric_axes(decoder, s[:_MOST_FOR_METRIC] - centre, axes, distortion)
+    turn, strength = _metric_axes(decoder, s[:_PICTURES_FOR_METRIC] - centre, axes, distortion)
     latents = autoencoder.latents
     for linear, weight in ((encoder.inner.linear, turn[:, :latents].T), (decoder.inner.linear, turn[:, :latents])):
         linear.weight.copy_(weight)
@@ -117,7 +116,7 @@ def initialize_metric_pca(autoencoder: Autoencoder, x: Tensor, distortion: Disto
 
 def _metric_axes(decoder: PCADecoder, s: Tensor, axes: Tensor, distortion: Distortion) -> tuple[Tensor, Tensor]:
     """Return eigenvectors (columns) and eigenvalues of the mean metric on unit coordinates, largest first."""
-    # Of the pictures as so many latents would rebuild them: it is there that the metric will be taken.
+    # At the pictures' reconstructions from N latents, where training takes the metric.
     kept = torch.arange(decoder.axes, device=s.device) < decoder.latents
     scale = decoder.expand.weight.norm(dim=0)
     coordinates = (s @ axes.T) / scale * kept
@@ -125,4 +124,3 @@ def _metric_axes(decoder: PCADecoder, s: Tensor, axes: Tensor, distortion: Disto
     strength, turn = torch.linalg.eigh(mean.double())
     order = strength.argsort(descending=True)
     return turn[:, order].to(s.dtype), strength[order].to(s.dtype)
-

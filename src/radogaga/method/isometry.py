@@ -1,4 +1,4 @@
-"""How isometric an embedding is: Gram matrices, a probe of tangent vectors, the spectrum. Numbers first."""
+"""How isometric an embedding is: Gram matrices, inner products of tangent vectors, variances."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _PAIRS = 10
 
 @dataclass(frozen=True)
 class Isometry:
-    """How close 2 l2 s2 J' A J is to the identity over a sample of rows, and what its diagonal should be.
+    """How close 2 l2 s2 J' A J is to the identity over a sample of rows, and the diagonal that theory predicts.
 
     Attributes
     ----------
     diag_mean, diag_sd : float
         Mean and standard deviation of the diagonal over rows and latents.
     off_rms : float
-        Root mean square of what is off the diagonal.
+        Root mean square of the entries off the diagonal.
     condition : float
         Median over rows of the Gram matrix's condition number.
     probe_r : float
@@ -34,9 +34,9 @@ class Isometry:
     diagonal : Tensor
         Mean diagonal of each latent, ``(N,)``.
     prediction : Tensor
-        The theory's diagonal of each latent, ``(N,)``: v / (v + s2) with the rate at noisy latents, else 1. v is the
-        latent's variance where its density is one Gaussian; in general it is one over the Fisher information
-        E[(d log P / dz_j)^2], the variance within a component where a mixture's components are far apart.
+        Predicted diagonal of each latent, ``(N,)``: v / (v + s2) with the rate at noisy latents, else 1. v is the
+        latent's variance where its density is Gaussian; in general it is one over the Fisher information
+        E[(d log P / dz_j)^2], which is the variance within a component where a mixture's components are far apart.
     variance : Tensor
         Variance of each latent times its data-space unit, ``(N,)``: importance, as an eigenvalue is in PCA.
     """
@@ -53,18 +53,18 @@ class Isometry:
 
 @torch.no_grad()
 def measure_isometry(model: RateDistortion, x: Tensor, *, rows: int = 2000, seed: int = 0) -> Isometry:
-    """Measure how isometric a model is at rows drawn from x.
+    """Measure how isometric a model is at randomly chosen rows.
 
     Parameters
     ----------
     model : RateDistortion
-        The model; its distortion and weights say what isometric means.
+        The model; isometric means isometric under its distortion and weights.
     x : Tensor
         Raw rows, ``(n, M)``, or pictures, ``(n, C, H, W)``.
     rows : int
-        At how many of them, at most, to take the Jacobian.
+        Number of them to take the Jacobian at, at most.
     seed : int
-        Draws the rows and the probe's directions.
+        Seed of the choice of rows and of the tangent vectors.
 
     Examples
     --------
@@ -89,16 +89,16 @@ def measure_isometry(model: RateDistortion, x: Tensor, *, rows: int = 2000, seed
 
 @torch.no_grad()
 def describe_grams(grams: Tensor, variance: Tensor, prediction: Tensor, generator: torch.Generator) -> Isometry:
-    """Return the figures of Gram matrices ``(n, N, N)`` that should be the identity.
+    """Return the statistics of Gram matrices that should be the identity.
 
     Parameters
     ----------
     grams : Tensor
-        J' A J times the constant, one for each row.
+        J' A J times the constant at each row, ``(n, N, N)``.
     variance, prediction : Tensor
         Of each latent, ``(N,)``, as in `Isometry`.
     generator : torch.Generator
-        Draws the probe's directions.
+        Source of the tangent vectors.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def describe_grams(grams: Tensor, variance: Tensor, prediction: Tensor, generato
 
 
 def predicted_diagonal(model: RateDistortion, z: Tensor, variance: Tensor) -> Tensor:
-    """Return the theory's diagonal of each latent at some of the latents, ``(n, N), (N,) -> (N,)``: see `Isometry`."""
+    """Return the predicted diagonal of each latent from some latents and their variance, ``(n, N), (N,) -> (N,)``."""
     if not model.noisy_rate:
         return torch.ones_like(variance)
     local = torch.minimum(_local_variance(model.prior, z), variance)
@@ -134,15 +134,15 @@ def predicted_diagonal(model: RateDistortion, z: Tensor, variance: Tensor) -> Te
 def _local_variance(prior: Prior, z: Tensor) -> Tensor:
     """Return one over the Fisher information of each latent, ``(n, N) -> (N,)``.
 
-    By the information inequality it cannot exceed the variance if P is the latents' density; where P was learned at
-    noisy latents it can, and the caller takes the smaller of the two.
+    By the information inequality it cannot exceed the variance if P is the latents' density. It can where P was fitted
+    to noisy latents, so the caller takes the smaller of the two.
     """
     score = grad(lambda points: prior.log_prob(points).sum())(z)
     return 1 / score.square().mean(0)
 
 
 def probe(grams: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return v'w and (J v)' A (J w) of isotropic normal v and w, ten pairs a row: ``(n, N, N) -> 2 x (10 n,)``.
+    """Return v'w and (J v)' A (J w) of normal v and w, ten pairs at each row: ``(n, N, N) -> 2 x (10 n,)``.
 
     Examples
     --------

@@ -12,8 +12,7 @@ from torch.func import jvp, vjp, vmap
 from radogaga._utils.batching import rows_in_memory
 from radogaga.method.distortions.distortion import Distortion, products
 
-_BUDGET = 2**24
-_LEAST = 1e-30
+_MIN_SQUARE = 1e-30
 
 
 def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
@@ -26,11 +25,21 @@ def jacobian(decode: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Ten
     return decode(z), tangents
 
 
-def gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) -> Tensor:
+def gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor, *, max_numbers: int = 2**24) -> Tensor:
     """Return J' A J, A at the decoded point: ``(B, N) -> (B, N, N)``.
 
     A J e_j is the gradient of u' A J e_j in u: one for each latent, not one inner product for each pair of latents.
-    A long batch is taken in parts, so that N Jacobian columns of pictures fit into memory.
+
+    Parameters
+    ----------
+    decode : callable
+        ``(B, N) -> (B, ...)``.
+    distortion : Distortion
+        The metric A.
+    z : Tensor
+        Latents.
+    max_numbers : int
+        Numbers in the Jacobians of one step: a long batch is split, so that Jacobians of pictures fit into memory.
 
     Examples
     --------
@@ -41,11 +50,8 @@ def gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) 
              [0., 4.]]])
     """
     numbers = z.shape[1] * decode(z[:1]).numel()
-    return torch.cat([_gram(decode, distortion, part) for part in z.split(rows_in_memory(numbers, budget=_BUDGET))])
-
-
-def _gram(decode: Callable[[Tensor], Tensor], distortion: Distortion, z: Tensor) -> Tensor:
-    return distortion.gram(*jacobian(decode, z))
+    parts = z.split(rows_in_memory(numbers, budget=max_numbers))
+    return torch.cat([distortion.gram(*jacobian(decode, part)) for part in parts])
 
 
 def isometry_penalty(
@@ -54,22 +60,22 @@ def isometry_penalty(
     """Return how far the Gram matrix is from isometry along K random directions at each latent, ``(B, N) -> (B,)``.
 
     With E = c J' A J - I and independent normal v_i it is the mean of (v_i' E v_j)^2 over all pairs, a direction with
-    itself included, which on average is (1 + 1 / K) |E|^2 + (tr E)^2 / K: the squared Frobenius norm, and the square of
-    what log det of c J' A J, the volume factor of a density, is off by. It takes one forward-mode derivative for each
-    direction instead of one for each latent, and can be trained on.
+    itself included. Its expectation is (1 + 1 / K) |E|^2 + (tr E)^2 / K: the squared Frobenius norm, and the squared
+    error of log det of c J' A J, a density's volume factor. It takes one forward-mode derivative for each direction
+    instead of one for each latent, and is differentiable.
 
     Parameters
     ----------
     decode : callable
         ``(B, N) -> (B, ...)``.
     distortion : Distortion
-        Whose metric A counts.
+        The metric A.
     z : Tensor
-        Where to take it.
+        Latents.
     constant : float
-        What J' A J is to be multiplied by to be the identity, c.
+        c: J' A J times this is the identity of an isometry.
     directions : int
-        K; they are drawn by torch's global random state.
+        K, sampled from torch's global random state.
 
     Examples
     --------
@@ -86,18 +92,18 @@ def isometry_penalty(
         return jvp(decode, (z,), (direction,))
 
     decoded, tangents = vmap(push, out_dims=(None, 0), randomness="same")(v)  # type: ignore[arg-type]
-    # Under mixed precision it is the networks alone that compute in 16 bits.
+    # Under mixed precision only the networks compute in 16 bits.
     with torch.autocast(z.device.type, enabled=False):
         grams = distortion.gram(decoded.to(z.dtype), tangents.to(z.dtype))
         return (constant * grams - products(v, v)).square().mean((1, 2))
 
 
 def gauss_newton_step(decode: Callable[[Tensor], Tensor], s: Tensor, z: Tensor) -> Tensor:
-    """Return latents that decode to something nearer to given rows, ``(B, ...), (B, N) -> (B, N)``.
+    """Return latents one Gauss-Newton step nearer to given rows, ``(B, ...), (B, N) -> (B, N)``.
 
-    With the descent d = J' (s - g(z)) it is z + d |d|^2 / |J d|^2, as far along as is best for a linear decoder. Where
-    J' J is a multiple of the identity, as isometry under squared error has it, no other direction would be better: this
-    is Gauss and Newton's step, the projection onto the decoder's tangents.
+    With the descent direction d = J' (s - g(z)) it is z + d |d|^2 / |J d|^2, the best step for a linear decoder. Where
+    J' J is a multiple of the identity, as under isometry with squared error, this is the full Gauss-Newton step: the
+    projection onto the decoder's tangent space.
 
     Parameters
     ----------
@@ -106,7 +112,7 @@ def gauss_newton_step(decode: Callable[[Tensor], Tensor], s: Tensor, z: Tensor) 
     s : Tensor
         Rows.
     z : Tensor
-        Latents of theirs, as an encoder gives them.
+        Their latents, as an encoder gives them.
 
     Examples
     --------
@@ -118,6 +124,6 @@ def gauss_newton_step(decode: Callable[[Tensor], Tensor], s: Tensor, z: Tensor) 
     decoded, pull = vjp(decode, z)  # type: ignore[misc]
     (descent,) = pull((s - decoded).to(decoded.dtype))
     along = jvp(decode, (z,), (descent,))[1].flatten(1).square().sum(1)
-    moves = along > _LEAST  # all others are there, as near as their numbers tell
+    moves = along > _MIN_SQUARE  # the others have converged
     step = torch.where(moves, descent.square().sum(1) / along.where(moves, torch.ones_like(along)), 0)
     return z + step[:, None] * descent

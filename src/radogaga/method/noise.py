@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Noise(Protocol):
-    """What the objective asks of a noise: draws, and their variance."""
+    """Noise as the objective uses it: samples, and their variance and entropy."""
 
     @property
     def variance(self) -> float:
@@ -19,13 +19,13 @@ class Noise(Protocol):
 
     @property
     def entropy(self) -> float:
-        """Differential entropy of each coordinate, in nats: -log P(z + e) less N times this is information."""
+        """Differential entropy of each coordinate, in nats."""
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return noise of z's shape, type and device."""
 
     def scaled(self, factor: float) -> Noise:
-        """Return the same noise, so many times as wide."""
+        """Return noise of the same kind, wider by a factor."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class GaussianNoise:
         return torch.randn_like(z) * self.std
 
     def scaled(self, factor: float) -> GaussianNoise:
-        """Return the same noise, so many times as wide."""
+        """Return noise of the same kind, wider by a factor."""
         return GaussianNoise(factor * self.std)
 
 
 @dataclass(frozen=True)
 class UniformNoise:
-    """Uniform noise of a given width, e_j ~ U(-width/2, width/2), as rounding to that width would leave.
+    """Uniform noise, e_j ~ U(-width/2, width/2): the error of rounding to multiples of the width.
 
     Examples
     --------
@@ -88,5 +88,5 @@ class UniformNoise:
         return (torch.rand_like(z) - 0.5) * self.width
 
     def scaled(self, factor: float) -> UniformNoise:
-        """Return the same noise, so many times as wide."""
+        """Return noise of the same kind, wider by a factor."""
         return UniformNoise(factor * self.width)

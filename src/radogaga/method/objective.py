@@ -10,13 +10,13 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from radogaga._utils.storage import save
 from radogaga.method import jacobians
 from radogaga.method.autoencoder import Autoencoder
 from radogaga.method.distortions.distortion import Distortion
 from radogaga.method.noise import Noise
+from radogaga.method.prior_features import LatentFeatures, PriorFeatures
 from radogaga.method.priors.prior import Prior
 
 
@@ -34,7 +34,7 @@ class Terms(NamedTuple):
 
 
 class Penalty(Protocol):
-    """What the objective asks of h: a growing function of the reconstruction's distortion."""
+    """h in the objective: an increasing function of the reconstruction's distortion."""
 
     def __call__(self, distortion: Tensor) -> Tensor:
         """Return h(d), elementwise."""
@@ -56,7 +56,7 @@ class Log:
     Parameters
     ----------
     floor : float
-        Distortion under which the logarithm levels off; a natural unit is the noise's variance.
+        Distortion below which the logarithm levels off; the noise's variance is a natural choice.
 
     Examples
     --------
@@ -73,43 +73,6 @@ class Log:
         return (distortion + self.floor).log()
 
 
-class PriorFeatures(Protocol):
-    """What the objective asks of the map to what the prior sees."""
-
-    def __call__(self, z: Tensor, s: Tensor, reconstructed: Tensor) -> Tensor:
-        """Return what the prior sees of latents, scaled rows and their reconstructions."""
-
-
-@dataclass(frozen=True)
-class LatentFeatures:
-    """The prior sees the latents alone: its density is the data's."""
-
-    def __call__(self, z: Tensor, s: Tensor, reconstructed: Tensor) -> Tensor:
-        """Return the latents, ``(B, N)``."""
-        return z
-
-
-@dataclass(frozen=True)
-class ResidualFeatures:
-    """The prior sees |s - s^| / |s| and cos(s, s^) beside the latents, as DAGMM's does.
-
-    It is the paper's anomaly score, which is no density of the data.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from radogaga import ResidualFeatures
-    >>> ResidualFeatures()(torch.zeros(1, 1), torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 0.0]]))
-    tensor([[0.0000, 0.8000, 0.6000]])
-    """
-
-    def __call__(self, z: Tensor, s: Tensor, reconstructed: Tensor) -> Tensor:
-        """Return latents, relative distance and cosine similarity, ``(B, N + 2)``."""
-        relative = (s - reconstructed).norm(dim=1) / s.norm(dim=1).clamp_min(1e-10)
-        cosine = functional.cosine_similarity(s, reconstructed, dim=1)
-        return torch.cat([z, torch.stack([relative, cosine], 1)], 1)
-
-
 class RateDistortion(nn.Module):
     """An autoencoder, a prior, a distortion and a noise, with the objective that makes the latents isometric.
 
@@ -121,7 +84,7 @@ class RateDistortion(nn.Module):
 
     At its optimum J' A J = I / (2 l2 s2), J the decoder's Jacobian and s2 the noise's variance. With the default
     weights, l2 = 1 / (2 s2) and l1 = 5 l2, a unit step in latent space is a unit step in data space, and the noise's
-    standard deviation is the one number to choose: the *resolution*, under which details count as noise.
+    standard deviation is the one number to choose: the *resolution*, the size below which details count as noise.
 
     Parameters
     ----------
@@ -130,32 +93,32 @@ class RateDistortion(nn.Module):
     prior : Prior
         P(z).
     distortion : Distortion
-        D, on scaled rows: the metric that the latents are isometric to.
+        D, on scaled rows; its metric A is what the latents become isometric to.
     noise : Noise
         e.
     reconstruction_distortion : Distortion, optional
-        D1, by default D: the authors measure reconstructions by squared error even where D is that of `SSIM`.
+        D1, by default D. The authors take squared error here even where D is 1 - SSIM.
     isometry_weight : float, optional
         l2; by default 1 / (2 s2).
     reconstruction_weight : float, optional
         l1; by default 5 l2.
     penalty : callable
         h.
-    stiffness : float
-        How many times as strongly as the rate and the isometry term together do it by themselves J'AJ is drawn to its
-        optimum, on top of them; 0 is the authors' objective. See the notes.
+    isometry_penalty : float
+        Weight of an additional penalty on the error of J'AJ, relative to what rate and isometry term cost it; 0 is the
+        authors' objective. See the notes.
     noisy_rate : bool
-        Whether the rate is taken at z + e (an honest code length, bounded as latents shrink) or at z.
+        Whether the rate is taken at z + e (a valid code length, bounded as latents shrink) or at z.
     prior_features : LatentFeatures or ResidualFeatures, optional
         What the prior sees; by default the latents alone.
 
     Notes
     -----
     With C = 2 l2 s2 J'AJ and E = C - I, rate and isometry term together are (tr C - log det C) / 2 and a constant,
-    which near the optimum is |E|^2 / 4 nats: half a nat for errors of a twentieth in 32 latents, little beside a better
-    reconstruction. Larger l2 does not help, since that only rescales the latents, and a smaller l1 silences them before
-    they are isometric. So an isometry penalty k adds k / 4 times `jacobians.isometry_penalty`, of about |E|^2: the optimum stays where
-    rate and isometry term have it, and its walls are steeper.
+    which near the optimum is |E|^2 / 4 nats. That is half a nat for errors of a twentieth in 32 latents, little beside
+    a better reconstruction. A larger l2 does not help, since it only rescales the latents, and a smaller l1 silences
+    latents before they are isometric. An isometry penalty k adds k / 4 times `jacobians.isometry_penalty`, whose
+    expectation is about |E|^2: the optimum stays where it is, and deviations from it cost 1 + k times as much.
 
     References
     ----------
@@ -205,7 +168,7 @@ class RateDistortion(nn.Module):
 
     @property
     def constant(self) -> float:
-        """2 l2 s2: J' A J times this is the identity at the optimum."""
+        """2 l2 s2: at the optimum J' A J times this is the identity."""
         return 2 * self.isometry_weight * self.noise.variance
 
     def forward(self, x: Tensor) -> Terms:
@@ -213,10 +176,10 @@ class RateDistortion(nn.Module):
         s = self.autoencoder.scaling(x)
         z = self.autoencoder.encode_scaled(s)
         noisy = z + self.noise(z)
-        # One pass through the decoder for both: small networks are bound by calls, not by arithmetic.
+        # One pass through the decoder for both: small networks spend their time on calls, not on arithmetic.
         reconstructed, perturbed = self.autoencoder.decode_scaled(torch.cat([z, noisy])).to(s.dtype).chunk(2)
         penalty = self._penalty(z)
-        # Whatever the networks compute in, small differences of large numbers need their bits.
+        # Distortions are small differences of large numbers: full precision, whatever the networks compute in.
         with torch.autocast(s.device.type, enabled=False):
             return Terms(
                 rate=-self.prior.log_prob(self.prior_features(noisy if self.noisy_rate else z, s, reconstructed)),
@@ -239,14 +202,14 @@ class RateDistortion(nn.Module):
         return self.prior_features(z, s, self.autoencoder.decode_scaled(z))
 
     def with_prior(self, prior: Prior) -> RateDistortion:
-        """Return the same model with another prior; all other parts are shared."""
+        """Return the same model with another prior; both share all other parts."""
         other = copy.copy(self)
-        # A module's parts are in a dictionary of its own, which a shallow copy would share.
+        # A shallow copy would share the dictionary of submodules.
         other._modules = {**self._modules, "prior": prior}
         return other
 
     def unit_scale_log(self) -> float:
-        """Return (N / 2) log(2 l2 s2): what turns log P(z) into the density on the manifold, in nats."""
+        """Return (N / 2) log(2 l2 s2), in nats: log P(z) plus this is the log density on the manifold."""
         return 0.5 * self.autoencoder.latents * math.log(self.constant)
 
     def save(self, folder: str | Path) -> None:

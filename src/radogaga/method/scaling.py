@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class Scaling(nn.Module):
     """A linear map of each feature, s = (x - shift) / factor.
 
-    A new scaling changes nothing; the class methods choose shift and factor from training rows.
+    A new scaling is the identity; the class methods fit shift and factor to training rows.
 
     Parameters
     ----------
@@ -44,38 +44,38 @@ class Scaling(nn.Module):
     def root_mean_square(cls, x: Tensor) -> Self:
         """Centre each feature and divide all by one number, the rows' root mean square distance from the centre."""
         centre = x.mean(0)
-        return cls._with(centre, (x - centre).square().sum(1).mean().sqrt().expand(x.shape[1]))
+        return cls._from_parameters(centre, (x - centre).square().sum(1).mean().sqrt().expand(x.shape[1]))
 
     @classmethod
     def standard(cls, x: Tensor) -> Self:
         """Centre each feature and divide it by its standard deviation; a constant feature is only centred."""
-        return cls._with(x.mean(0), x.std(0, correction=0))
+        return cls._from_parameters(x.mean(0), x.std(0, correction=0))
 
     @classmethod
     def min_max(cls, x: Tensor) -> Self:
         """Map each feature's range to [0, 1]; a constant feature becomes 0."""
-        least, most = x.aminmax(dim=0)
-        return cls._with(least, most - least)
+        low, high = x.aminmax(dim=0)
+        return cls._from_parameters(low, high - low)
 
     @classmethod
     def ranges(cls, x: Tensor) -> Self:
-        """Centre each feature and divide it by its range, and all by one number: their mean variance becomes 1.
+        """Centre each feature, divide it by its range, and all by one number that makes their mean variance 1.
 
-        A range counts a feature with long tails for less than its standard deviation would.
+        Features with long tails get less weight than if divided by their standard deviations.
         """
-        least, most = x.aminmax(dim=0)
-        spans = most - least
+        low, high = x.aminmax(dim=0)
+        spans = high - low
         in_spans = x.std(0, correction=0)[spans > 0] / spans[spans > 0]
-        return cls._with(x.mean(0), spans * in_spans.square().mean().sqrt().nan_to_num(1.0))
+        return cls._from_parameters(x.mean(0), spans * in_spans.square().mean().sqrt().nan_to_num(1.0))
 
     @classmethod
     def global_min_max(cls, x: Tensor) -> Self:
-        """Map the range over all features together to [0, 1], by one shift and one factor."""
-        least, most = x.aminmax()
-        return cls._with(least.expand(x.shape[1]), (most - least).expand(x.shape[1]))
+        """Map the range of all features together to [0, 1], by one shift and one factor."""
+        low, high = x.aminmax()
+        return cls._from_parameters(low.expand(x.shape[1]), (high - low).expand(x.shape[1]))
 
     @classmethod
-    def _with(cls, shift: Tensor, factor: Tensor) -> Self:
+    def _from_parameters(cls, shift: Tensor, factor: Tensor) -> Self:
         scaling = cls(len(shift))
         scaling.shift.copy_(shift)
         scaling.factor.copy_(torch.where(factor > 0, factor, torch.ones_like(factor)))
@@ -83,7 +83,7 @@ class Scaling(nn.Module):
 
     @property
     def uniform(self) -> bool:
-        """Whether all features share one factor, so that the map keeps every angle."""
+        """Whether all features share one factor, so that the map preserves angles."""
         return bool((self.factor == self.factor[0]).all())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,14 +95,14 @@ class Scaling(nn.Module):
         return s * self.factor + self.shift
 
     def log_volume(self, x: Tensor) -> Tensor:
-        """Return log |det ds/dx| of raw rows, ``(B, M) -> (B,)``: a density of s times its exponential is one of x."""
+        """Return log |det ds/dx| of raw rows, ``(B, M) -> (B,)``: log p(x) = log p(s) + log |det ds/dx|."""
         return -self.factor.log().sum().expand(len(x))
 
 
 class AsinhScaling(Scaling):
-    """A map of each feature that pulls in long tails, s = asinh((x - shift) / factor) / spread.
+    """A map of each feature that shortens long tails, s = asinh((x - shift) / factor) / spread.
 
-    asinh is linear within one factor of the shift and logarithmic beyond.
+    asinh is about linear within one factor of the shift, and logarithmic beyond.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class AsinhScaling(Scaling):
 
     @classmethod
     def standard(cls, x: Tensor) -> Self:
-        """Standardise each feature, pull in its tails, and divide by the standard deviation after that."""
+        """Standardise each feature, apply asinh, and divide by the standard deviation of the result."""
         scaling = super().standard(x)
         spread = scaling(x).std(0, correction=0)
         scaling.spread.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
@@ -135,7 +135,7 @@ class AsinhScaling(Scaling):
 
     @property
     def uniform(self) -> bool:
-        """Whether all features share one factor: no, the map is not linear."""
+        """False: the map is not linear."""
         return False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ class AsinhScaling(Scaling):
         return super().inverse((s * self.spread).sinh())
 
     def log_volume(self, x: Tensor) -> Tensor:
-        """Return log |det ds/dx| of raw rows, ``(B, M) -> (B,)``: a density of s times its exponential is one of x."""
+        """Return log |det ds/dx| of raw rows, ``(B, M) -> (B,)``: log p(x) = log p(s) + log |det ds/dx|."""
         s = super().forward(x)
         # The derivative of asinh is 1 / sqrt(1 + s^2); hypot does not overflow where s^2 would.
         return super().log_volume(x) - self.spread.log().sum() - torch.hypot(s, torch.ones_like(s)).log().sum(1)

@@ -1,4 +1,4 @@
-"""From latent density to data density: the volume factor, the residual off the manifold, the units."""
+"""The density of rows: the prior at their latents, the decoder's volume factor, the residual, the units."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from radogaga._utils.storage import save
 from radogaga.errors import InputError
 from radogaga.method.density.residuals import GaussianResidual, ResidualDistribution
 from radogaga.method.jacobians import gram, jacobian
-from radogaga.method.objective import RateDistortion, ResidualFeatures
+from radogaga.method.objective import RateDistortion
+from radogaga.method.prior_features import ResidualFeatures
 
 Volume = Literal["isometric", "exact"]
 
 
 class Projection(NamedTuple):
-    """Rows on the manifold and off it.
+    """Latents of rows, and their residuals.
 
     Attributes
     ----------
     z : Tensor
         Latents, ``(B, N)``.
     residual : Tensor
-        What the decoder leaves of the scaled rows, ``(B, M)``.
+        Scaled rows less their reconstructions, ``(B, M)``.
     """
 
     z: Tensor
@@ -38,14 +39,14 @@ class Projection(NamedTuple):
 class Density(nn.Module):
     """The data's log density under a trained model, in nats and in the data's own units.
 
-    On the manifold, log p(x) = log P(z) + V. The volume factor V is either *isometric*, the one constant
-    (N / 2) log(2 l2 s2) that isometry promises, or *exact*, -1/2 log det J' A J by Jacobian at each row: a flat latent
-    space cannot be isometric to an intrinsically curved manifold, and there only the exact factor holds. With
-    `include_residual`, the density of the residual x - x^ in the M - N directions off the manifold is added: a density
-    on all of R^M, probabilistic PCA with curves.
+    On the manifold, log p(x) = log P(z) + V. The volume factor V is either *isometric*, the constant
+    (N / 2) log(2 l2 s2) of an isometric model, or *exact*, -1/2 log det J' A J of the Jacobian at each row. Only the
+    exact factor holds where the manifold is intrinsically curved, since a flat latent space cannot be isometric to it.
+    With `include_residual`, the density of the residual x - x^ in the M - N directions off the manifold is added, which
+    gives a density on all of R^M: probabilistic PCA with curves.
 
-    Densities on the manifold are per unit of the distortion's own length; under squared error and a uniform scaling
-    that is a length in the data, under any other scaling it is a length in scaled units.
+    Densities on the manifold are per unit length of the distortion: a length in the data under squared error and a
+    uniform scaling, a length in scaled units under any other scaling.
 
     Parameters
     ----------
@@ -103,14 +104,16 @@ class Density(nn.Module):
             If the rows are not finite numbers in as many columns as the model was made for.
         """
         rows = check_rows(x, columns=self.features).to(self.device)
-        return torch.cat([self.log_prob_batch(part, volume, include_residual) for part in rows.split(batch_size)])
+        parts = rows.split(batch_size)
+        return torch.cat([self.log_prob_batch(part, volume, include_residual=include_residual) for part in parts])
 
-    def log_prob_batch(self, x: Tensor, volume: Volume, include_residual: bool) -> Tensor:  # noqa: FBT001
-        """Return the log density of one batch that is known to be fit for it, with derivatives."""
+    def log_prob_batch(self, x: Tensor, volume: Volume, *, include_residual: bool) -> Tensor:
+        """Return the log density of one batch without checks, with derivatives, ``(B, M) -> (B,)``."""
         autoencoder = self.model.autoencoder
         if include_residual:
             projection = self.project(x)
-            return self.log_joint(projection) + self.log_volume(projection.z, volume) + autoencoder.scaling.log_volume(x)
+            joint = self.log_joint(projection) + self.log_volume(projection.z, volume)
+            return joint + autoencoder.scaling.log_volume(x)
         z = autoencoder.encode(x)
         log_density = self.model.prior.log_prob(z) + self.log_volume(z, volume)
         if autoencoder.scaling.uniform:
@@ -118,7 +121,7 @@ class Density(nn.Module):
         return log_density
 
     def project(self, x: Tensor) -> Projection:
-        """Return the latents and the residual of raw rows."""
+        """Return the latents and the residuals of raw rows, ``(B, M)``."""
         autoencoder = self.model.autoencoder
         s = autoencoder.scaling(x)
         z = autoencoder.encode_scaled(s)
@@ -130,24 +133,24 @@ class Density(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, *, include_residual: bool = False) -> Tensor:
-        """Return n raw rows, ``(n, M)``, on the manifold or with the residual's noise around it."""
+        """Return n raw rows, ``(n, M)``, on the manifold or, with the residual, around it."""
         autoencoder = self.model.autoencoder
         z: Tensor = self.model.prior.sample(n)
         s = autoencoder.decode_scaled(z)
         if include_residual:
             noise = self.residual.sample(s)
-            # Along the manifold the latents vary already: noise only in the directions off it.
+            # Along the manifold the latents vary already.
             tangent = torch.linalg.qr(jacobian(autoencoder.decode_scaled, z)[1].permute(1, 2, 0)).Q
             s = s + noise - (tangent @ (tangent.mT @ noise[..., None]))[..., 0]
         return autoencoder.scaling.inverse(s)
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         return self.model.autoencoder.log_gain.device
 
     def save(self, folder: str | Path) -> None:
-        """Write the density with its model as a folder of safetensors and JSON."""
+        """Write the density with its model as a folder that `radogaga.load` reads."""
         save(self, folder)
 
     def log_volume(self, z: Tensor, volume: Volume) -> Tensor:

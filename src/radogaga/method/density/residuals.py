@@ -1,4 +1,4 @@
-"""Laws of the residual, what an autoencoder leaves of a row: normal, with heavy tails, or fine in each direction."""
+"""Distributions of the residual, row less reconstruction: Gaussian, Student's t, or with a scale in each direction."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from torch import Tensor, nn
 from radogaga._utils.em import fit_mixture_weights
 from radogaga._utils.linalg import pca
 
-_LEAST_VARIANCE = 1e-12
-# A direction's own variance is not taken to be less than this share of the coarsest: rows that chance made equal are
-# no law.
-FINEST = 0.01
-_MOST_PRINCIPAL = 256
+_MIN_VARIANCE = 1e-12
+# Least variance of a direction, as a share of the mean of all: rows that are equal by chance do not make it 0.
+_MIN_SHARE = 0.01
+_MIN_DEGREES, _MAX_DEGREES = 0.5, 1e6
 _SCALES = (1 / 64, 1 / 4, 1.0, 4.0)
-_ROWS_FOR_WEIGHTS, _ITERATIONS = 1000, 50
+_MAX_ROWS_FOR_WEIGHTS, _ITERATIONS = 1000, 50
 
 
 class GaussianResidual(nn.Module):
-    """An isotropic normal density in the directions off the manifold.
+    """An isotropic Gaussian in the directions off the manifold.
 
     log p(r) = -|r|^2 / (2 v) - (C / 2) log(2 pi v), C the number of these directions.
 
@@ -34,9 +33,9 @@ class GaussianResidual(nn.Module):
     --------
     >>> import torch
     >>> from radogaga import GaussianResidual
-    >>> law = GaussianResidual(directions=1)
-    >>> law.fit(torch.tensor([[3.0, 0.0], [-3.0, 0.0]]))
-    >>> law.variance
+    >>> residual = GaussianResidual(directions=1)
+    >>> residual.fit(torch.tensor([[3.0, 0.0], [-3.0, 0.0]]))
+    >>> residual.variance
     tensor(9.)
     """
 
@@ -51,11 +50,11 @@ class GaussianResidual(nn.Module):
     def fit(self, residual: Tensor) -> None:
         """Set the variance to the mean square of residuals ``(n, M)`` in each direction."""
         squares = residual.square().sum(1).mean() / max(self.directions, 1)
-        self.variance.copy_(squares.clamp_min(_LEAST_VARIANCE))
+        self.variance.copy_(squares.clamp_min(_MIN_VARIANCE))
 
     def log_prob(self, residual: Tensor) -> Tensor:
         """Return the log density of residuals in nats, ``(B, M) -> (B,)``."""
-        if not self.directions:  # then all that is left of a row is rounding errors
+        if not self.directions:  # the residual is rounding errors
             return residual.new_zeros(len(residual))
         return -0.5 * (residual.square().sum(1) / self.variance + self.directions * (2 * math.pi * self.variance).log())
 
@@ -65,10 +64,10 @@ class GaussianResidual(nn.Module):
 
 
 class StudentTResidual(nn.Module):
-    """Student's t for each feature of the residual: single features may lie far off while the others agree.
+    """Student's t for each feature of the residual: one feature may lie far off while the others agree.
 
-    log p(r) = (C / M) sum_i log t(r_i sqrt(M / C); d, scale). The residual has C = M - N directions but M features;
-    the two factors count each direction once, and make this the normal law above as d grows. For small d it is an
+    log p(r) = (C / M) sum_i log t(r_i sqrt(M / C); d, scale). The residual has C = M - N directions but M features:
+    the two factors count each direction once, so that it tends to `GaussianResidual` as d grows. For small d it is an
     approximation: a product over features is not exactly normalised on a subspace of fewer directions.
 
     Parameters
@@ -80,9 +79,9 @@ class StudentTResidual(nn.Module):
     --------
     >>> import torch
     >>> from radogaga import StudentTResidual
-    >>> law = StudentTResidual(directions=3)
-    >>> law.fit(torch.distributions.StudentT(3.0).sample((4000, 3)))
-    >>> bool(2 < law.degrees < 4)
+    >>> residual = StudentTResidual(directions=3)
+    >>> residual.fit(torch.distributions.StudentT(3.0).sample((4000, 3)))
+    >>> bool(2 < residual.degrees < 4)
     True
     """
 
@@ -96,16 +95,18 @@ class StudentTResidual(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     @torch.no_grad()
-    def fit(self, residual: Tensor, *, most: int = 20_000) -> None:
-        """Set degrees of freedom and scale to the likeliest for residuals ``(n, M)``, for a random choice of values."""
+    def fit(self, residual: Tensor, *, max_values: int = 20_000) -> None:
+        """Fit degrees of freedom and scale to residuals ``(n, M)`` by maximum likelihood, on randomly chosen values."""
         values = self._widened(residual).flatten()
-        chosen = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))[:most].to(values.device)
+        chosen = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))[:max_values].to(values.device)
         values = values[chosen].double().cpu()
-        least = math.sqrt(_LEAST_VARIANCE)
-        degrees, _, scale = stats.t.fit(values.numpy(), floc=0) if values.abs().max() > least else (1e6, 0, least)
-        # Under half a degree the tails would decide everything: then most values are equal, and scale means nothing.
-        self.degrees.fill_(min(max(degrees, 0.5), 1e6))
-        self.scale.fill_(max(scale, least))
+        min_scale = math.sqrt(_MIN_VARIANCE)
+        degrees, scale = _MAX_DEGREES, min_scale
+        if values.abs().max() > min_scale:
+            degrees, _, scale = stats.t.fit(values.numpy(), floc=0)
+        # Fewer degrees come of values most of which are equal: the scale means nothing then.
+        self.degrees.fill_(min(max(degrees, _MIN_DEGREES), _MAX_DEGREES))
+        self.scale.fill_(max(scale, min_scale))
 
     def log_prob(self, residual: Tensor) -> Tensor:
         """Return the log density of residuals in nats, ``(B, M) -> (B,)``."""
@@ -115,8 +116,8 @@ class StudentTResidual(nn.Module):
 
     def sample(self, like: Tensor) -> Tensor:
         """Return residuals before they are projected off the manifold, ``(B, M)``."""
-        law = torch.distributions.StudentT(self.degrees, scale=self.scale, validate_args=False)
-        return law.sample(like.shape).to(like)
+        student = torch.distributions.StudentT(self.degrees, scale=self.scale, validate_args=False)
+        return student.sample(like.shape).to(like)
 
     def _log_normaliser(self) -> Tensor:
         # In double: at many degrees of freedom the two log gammas are large and all but equal.
@@ -129,12 +130,12 @@ class StudentTResidual(nn.Module):
 
 
 class MultiscaleResidual(nn.Module):
-    """In each principal direction of the residual a mixture of centred normal densities, fine ones and coarse ones.
+    """A mixture of centred Gaussians of several scales in each principal direction of the residual.
 
-    log p(r) = sum_j log sum_k w_jk N(r_j; 0, v_jk I). The leading directions stand alone, at most 256 of them; all
-    others share one isotropic mixture. The v_jk are 1/64, 1/4, 1 and 4 times the direction's own variance, and the
-    mean of all directions or *coarsest*, whichever is more; the w_jk are found by expectation maximisation. It gives
-    new rows more density than the laws above, but ranks by directions in which almost nothing happens.
+    log p(r) = sum_j log sum_k w_jk N(r_j; 0, v_jk I). Each leading direction has a mixture of its own; all others share
+    one isotropic mixture. The v_jk are 1/64, 1/4, 1 and 4 times the direction's variance, and the mean variance of all
+    directions or `coarsest`, whichever is larger; the w_jk are fitted by expectation maximisation. New rows are
+    more likely than under the other two, but directions of almost no variance decide how they are ranked.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ class MultiscaleResidual(nn.Module):
     directions : int
         C: features less latents.
     leading : int
-        How many directions stand alone; `fit` sets it.
+        Number of directions with a mixture of their own; `fit` sets it.
 
     Examples
     --------
@@ -170,19 +171,27 @@ class MultiscaleResidual(nn.Module):
         self.register_buffer("log_weights", torch.full((leading + 1, scales), -math.log(scales)))
 
     @torch.no_grad()
-    def fit(self, residual: Tensor, *, coarsest: float = 0.0) -> None:
-        """Set directions, variances and weights by residuals ``(n, M)``; in a fine direction as in a coarse one,
-        what is far off is as likely as a variance of at least *coarsest* makes it.
+    def fit(self, residual: Tensor, *, coarsest: float = 0.0, max_leading: int = 256) -> None:
+        """Fit directions, variances and weights to residuals.
+
+        Parameters
+        ----------
+        residual : Tensor
+            ``(n, M)``.
+        coarsest : float
+            Least value of the largest variance in each direction: what outliers are measured by.
+        max_leading : int
+            Directions with a mixture of their own, at most.
         """
-        dtype, residual = self.axes.dtype, residual.double()  # in single precision fine directions would be rounding
-        coarse = (residual.square().sum(1).mean() / max(self.directions, 1)).clamp_min(max(coarsest, _LEAST_VARIANCE))
-        _, self.axes, along = pca(residual, min(self.directions, _MOST_PRINCIPAL))
-        self.axes = self.axes[along > FINEST * coarse]
+        dtype, residual = self.axes.dtype, residual.double()  # fine directions are lost in single precision
+        coarse = (residual.square().sum(1).mean() / max(self.directions, 1)).clamp_min(max(coarsest, _MIN_VARIANCE))
+        _, self.axes, along = pca(residual, min(self.directions, max_leading))
+        self.axes = self.axes[along > _MIN_SHARE * coarse]
         self.leading = len(self.axes)
         squares, count = self._squares(residual), self._count(residual)
-        own = (squares.mean(0) / count.clamp_min(1)).clamp_min(FINEST * coarse)
+        own = (squares.mean(0) / count.clamp_min(1)).clamp_min(_MIN_SHARE * coarse)
         self.variances = torch.stack([*(scale * own for scale in _SCALES), coarse.expand(len(own))], 1)
-        some = squares[:: -(-len(squares) // _ROWS_FOR_WEIGHTS)]
+        some = squares[:: -(-len(squares) // _MAX_ROWS_FOR_WEIGHTS)]
         self.log_weights = fit_mixture_weights(_centred(some, count, self.variances), iterations=_ITERATIONS)
         self.to(dtype)
 
@@ -200,7 +209,7 @@ class MultiscaleResidual(nn.Module):
         return rest + along @ self.axes
 
     def _count(self, like: Tensor) -> Tensor:
-        """Return how many directions each mixture is for, ``(D + 1,)``."""
+        """Return the number of directions of each mixture, ``(D + 1,)``."""
         return like.new_tensor([1] * self.leading + [self.directions - self.leading])
 
     def _squares(self, residual: Tensor) -> Tensor:

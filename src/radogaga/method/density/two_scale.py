@@ -1,4 +1,4 @@
-"""Two densities as one: fine where rows are usual, coarse where they are not."""
+"""A density of two scales: fine in the bulk of the data, coarse outside of it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from radogaga.method.objective import RateDistortion
 from radogaga.method.priors.stacked import StackedPrior
 
 _STEEPNESS = 20.0
+# Share of the held-out rows that the gate is not open for.
 _TAIL = 0.2
 _MIN_MASS = 0.02
 
@@ -30,19 +31,19 @@ class TwoScaleDensity(nn.Module):
         p = (q + f g / Z) / 2,    g = min(1, q / t)^20
 
     with q the coarse density, f the fine one, t the 20 % quantile of q over held-out rows, and Z the mean of g under f.
-    Above t, log p is at most log 2 nats below log(f / Z), so usual rows get the fine density. Below t the gate g closes
-    within a few nats, and rows are ranked by q, which knows better how far off they are.
+    Above t, log p is at most log 2 nats below log(f / Z): rows in the bulk get the fine density. Below t the gate g
+    closes within a few nats: outliers are ranked by q, which tells better how far off they are.
 
-    Both densities share one autoencoder, and the coarse prior may be a component of the fine one: it is evaluated once.
+    Both densities share one autoencoder. Where the coarse prior is a component of the fine one, it is evaluated once.
 
     Parameters
     ----------
     coarse : Density
-        q: a kernel density and an isotropic residual, say.
+        q, with the residual: of a kernel density and an isotropic residual, for example.
     fine_prior : StackedPrior
-        The latents' density under f.
-    fine_residual : MultiscaleResidual or any other
-        The residual's distribution under f.
+        The prior of f.
+    fine_residual : GaussianResidual, StudentTResidual or MultiscaleResidual
+        The distribution of the residual under f.
 
     Examples
     --------
@@ -55,7 +56,7 @@ class TwoScaleDensity(nn.Module):
     >>> prior = KernelDensity.fit(autoencoder.encode(x).detach())
     >>> model = RateDistortion(autoencoder, prior, SquaredError(), GaussianNoise(std=0.1))
     >>> density = TwoScaleDensity(Density(model, 3), StackedPrior([prior]), GaussianResidual(1))
-    >>> density.fit_gate(held_out=density.coarse_log_prob(x), drawn=density.coarse_log_prob(density.fine.sample(50)))
+    >>> density.fit_gate(held_out=density.coarse_log_prob(x), sampled=density.coarse_log_prob(density.fine.sample(50)))
     >>> density.log_prob(x).shape
     torch.Size([200])
     """
@@ -73,12 +74,12 @@ class TwoScaleDensity(nn.Module):
 
     @property
     def fine(self) -> Density:
-        """f, as a density of its own that shares the autoencoder."""
+        """f, which shares the autoencoder."""
         return Density(self.coarse.model.with_prior(self.fine_prior), self.coarse.features, self.fine_residual)
 
     @property
     def model(self) -> RateDistortion:
-        """The model that both densities are of, with the coarse prior."""
+        """The model of both densities, with the coarse prior."""
         return self.coarse.model
 
     @property
@@ -88,17 +89,17 @@ class TwoScaleDensity(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         return self.coarse.device
 
     @torch.no_grad()
-    def fit_gate(self, held_out: Tensor, drawn: Tensor) -> None:
-        """Set t and Z by log q of held-out rows and of rows drawn from f, ``(n,), (m,)``.
+    def fit_gate(self, held_out: Tensor, sampled: Tensor) -> None:
+        """Set t and Z by log q of held-out rows and of samples from f, ``(n,), (m,)``.
 
-        Where hardly any of the drawn rows are in the bulk of q, the two do not fit together: the gate stays closed.
+        The gate stays closed if less than a fiftieth of f is in the bulk of q: the two do not fit together then.
         """
         self.threshold.copy_(held_out.quantile(_TAIL))
-        mass = self.log_gate(drawn).exp().mean()
+        mass = self.log_gate(sampled).exp().mean()
         self.log_mass.copy_(mass.log() if mass > _MIN_MASS else mass.new_tensor(math.inf))
 
     def log_gate(self, coarse: Tensor) -> Tensor:
@@ -107,7 +108,7 @@ class TwoScaleDensity(nn.Module):
 
     @property
     def gate_closed(self) -> bool:
-        """Whether the density is q alone."""
+        """Whether the density is q alone, as before `fit_gate`."""
         return bool(self.log_mass.isinf())
 
     @torch.no_grad()
@@ -135,19 +136,19 @@ class TwoScaleDensity(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, *, include_residual: Literal[True] = True) -> Tensor:
-        """Return n raw rows, ``(n, M)``: half of them from q, the others from f as far as the gate lets them pass."""
+        """Return n raw rows, ``(n, M)``: about half from q, the others from f by rejection with the gate."""
         count = n if self.gate_closed else int(torch.rand(n).lt(0.5).sum())
         parts, fine = [self.coarse.sample(count, include_residual=True)], self.fine
         while count < n:
-            drawn = fine.sample(n, include_residual=True)
-            gate = self.log_gate(self.coarse_log_prob(drawn)).exp()
-            kept = drawn[torch.rand_like(gate) < gate][: n - count]
+            proposed = fine.sample(n, include_residual=True)
+            gate = self.log_gate(self.coarse_log_prob(proposed)).exp()
+            kept = proposed[torch.rand_like(gate) < gate][: n - count]
             parts, count = [*parts, kept], count + len(kept)
         x = torch.cat(parts)
         return x[torch.randperm(n, device=x.device)]
 
     def save(self, folder: str | Path) -> None:
-        """Write the density with its model as a folder of safetensors and JSON."""
+        """Write the density with its model as a folder that `radogaga.load` reads."""
         save(self, folder)
 
     def _log_prob(self, x: Tensor, volume: Volume) -> Tensor:
@@ -156,6 +157,7 @@ class TwoScaleDensity(nn.Module):
         coarse_prior = model.prior.log_prob(z)
         joint = coarse_prior + self.coarse.residual.log_prob(residual)
         if not self.gate_closed:
-            fine = self.fine_prior.log_prob(z, known={model.prior: coarse_prior}) + self.fine_residual.log_prob(residual)
+            fine = self.fine_prior.log_prob(z, known={model.prior: coarse_prior})
+            fine = fine + self.fine_residual.log_prob(residual)
             joint = torch.logaddexp(joint, fine + self.log_gate(joint) - self.log_mass) - math.log(2)
         return joint + self.coarse.log_volume(z, volume) + model.autoencoder.scaling.log_volume(x)

@@ -1,7 +1,7 @@
 """Distortions D(x, y) and the local metric A(x) that each of them implies.
 
 Near the diagonal a distortion is a quadratic form, D(x, x + d) = d' A(x) d + o(|d|^2). The method only ever needs
-A through products u' A(x) v, so A itself (features times features) is never built.
+A through products u' A(x) v, so the matrix A itself is never built.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Distortion(ABC):
     def gram(self, x: Tensor, directions: Tensor) -> Tensor:
         """Return u_i' A(x) u_j of some directions for each row: ``(B, ...), (K, B, ...) -> (B, K, K)``.
 
-        A u_j is the gradient of u' A u_j in u: one for each direction, not one inner product for each pair of them.
+        A u_j is the gradient of u' A u_j in u: one for each direction, not one inner product for each pair.
         """
 
         def metric_times(v: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class CrossEntropy(Distortion):
     """Excess cross entropy of independent Bernoulli features, in nats.
 
     D(x, y) = sum_i x_i log(x_i / y_i) + (1 - x_i) log((1 - x_i) / (1 - y_i)): the binary cross entropy less its
-    least value, so that D(x, x) = 0. Its metric is diagonal, A(x)_ii = 1 / (2 x_i (1 - x_i)).
+    minimum, so that D(x, x) = 0. Its metric is diagonal, A(x)_ii = 1 / (2 x_i (1 - x_i)).
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Autodiff(Distortion):
     Parameters
     ----------
     function : callable
-        ``(B, ...), (B, ...) -> (B,)``, zero and least where its arguments are equal, rows independent of each other.
+        ``(B, ...), (B, ...) -> (B,)``, at its minimum 0 where its arguments are equal, row by row.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from radogaga.method.distortions.distortion import Distortion, products
 
 @dataclass(frozen=True)
 class _Structural(Distortion):
-    """What 1 - SSIM and its quadratic form share: the windows, the constants and the metric."""
+    """The windows, the constants and the metric that 1 - SSIM and its quadratic form share."""
 
     window: int = 11
     deviation: float = 1.5
@@ -40,8 +40,8 @@ class _Structural(Distortion):
         c1, c2 = self._constants
         structure = 1 / (2 * (xx - m_x * m_x) + c2)
         luminance = 1 / (2 * m_x * m_x + c1)
-        down, include_residual = self._weights(x.shape[-2], x), self._weights(x.shape[-1], x)
-        spread = down.T @ structure @ include_residual
+        down, across = self._weights(x.shape[-2], x), self._weights(x.shape[-1], x)
+        spread = down.T @ structure @ across
         return (products(u, spread * u) + products(m_u, (luminance - structure) * m_u)) / n
 
     @property
@@ -49,14 +49,14 @@ class _Structural(Distortion):
         return (0.01 * self.peak) ** 2, (0.03 * self.peak) ** 2
 
     def _precise(self, picture: Tensor) -> Tensor:
-        """Return the picture in at least 32 bits: a variance here is a small difference of large squares."""
+        """Return the picture in at least 32 bits: a variance in a window is a small difference of large squares."""
         return picture.to(torch.promote_types(picture.dtype, torch.float32))
 
     def _means(self, *pictures: Tensor) -> tuple[Tensor, ...]:
         """Return the Gaussian mean of each picture over each whole window, ``(B, C, H, W) -> (B, C, H', W')``.
 
-        The window is a product of two, one along the rows and one along the columns, and each is a matrix product:
-        many times as fast on a CPU as depthwise convolutions, and kept out of autocast's low precision.
+        The window is separable, and each of its two passes is a matrix product: many times as fast on a CPU as a
+        depthwise convolution, and not subject to autocast's low precision.
         """
         if pictures[0].ndim != 4 or min(pictures[0].shape[2:]) < self.window:
             raise InputError(
@@ -64,9 +64,9 @@ class _Structural(Distortion):
                 f"{tuple(pictures[0].shape)}. Reshape them, or pass a smaller window."
             )
         stacked = torch.stack(pictures)
-        down, include_residual = self._weights(stacked.shape[-2], stacked), self._weights(stacked.shape[-1], stacked)
+        down, across = self._weights(stacked.shape[-2], stacked), self._weights(stacked.shape[-1], stacked)
         with torch.autocast(stacked.device.type, enabled=False):
-            return (down @ (stacked @ include_residual.T)).unbind(0)
+            return (down @ (stacked @ across.T)).unbind(0)
 
     def _weights(self, pixels: int, like: Tensor) -> Tensor:
         """Return the window's weights at each of its places along a line, ``(pixels - window + 1, pixels)``."""
@@ -79,23 +79,23 @@ class _Structural(Distortion):
 
 @dataclass(frozen=True)
 class SSIM(_Structural):
-    """One less the structural similarity of two pictures, its mean over Gaussian windows and channels.
+    """One minus the structural similarity of two pictures, averaged over Gaussian windows and channels.
 
     In a window with means m, variances s2 and the difference d = y - x,
 
         1 - SSIM = a + b - a b,    a = m_d^2 / (m_x^2 + m_y^2 + C1),    b = s2_d / (s2_x + s2_y + C2),
 
-    which is the usual formula without its cancellation near 0. Its metric is the mean over windows of
+    which is the usual formula without cancellation near 0. Its metric is the mean over windows of
 
         u' A(x) v = m_u m_v / (2 m_x^2 + C1) + cov(u, v) / (2 s2_x + C2).
 
-    A mean, as SSIM is quoted, and not a sum over features: weights have to be that much larger. It is for values of one
-    sign: -x is all but at no distance from x, so what is trained on it alone should start around the pictures' mean.
+    It is a mean, as SSIM is quoted, not a sum over features, so weights are larger by the number of features. It is for
+    values of one sign: -x is at almost no distance from x, so a decoder should start at the mean of the pictures.
 
     Parameters
     ----------
     window : int
-        Side of the window in pixels; only windows that lie within the picture count.
+        Side of the window in pixels; only windows inside the picture count.
     deviation : float
         Standard deviation of the window's Gaussian, in pixels.
     peak : float
@@ -131,12 +131,12 @@ class SSIM(_Structural):
 class QuadraticSSIM(_Structural):
     """The quadratic form of 1 - SSIM, D(x, y) = (y - x)' A(x) (y - x) with A that of `SSIM`.
 
-    The authors' choice for the isometry term: it agrees with `SSIM` for small steps and, unlike it, has no bound.
+    The authors' choice for the isometry term: it agrees with `SSIM` for small steps and, unlike it, is unbounded.
 
     Parameters
     ----------
     window : int
-        Side of the window in pixels; only windows that lie within the picture count.
+        Side of the window in pixels; only windows inside the picture count.
     deviation : float
         Standard deviation of the window's Gaussian, in pixels.
     peak : float

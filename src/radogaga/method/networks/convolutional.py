@@ -35,7 +35,7 @@ class ConvolutionalEncoder(nn.Sequential):
     hidden : sequence of int
         Widths of the dense layers before the last.
     activation : type, optional
-        Class of the activation, made anew without arguments; by default `GDN` between convolutions and
+        Class of the activation, called without arguments for each layer; by default `GDN` between convolutions and
         `torch.nn.Softplus` between dense layers.
 
     References
@@ -54,7 +54,7 @@ class ConvolutionalEncoder(nn.Sequential):
       (1): GDN(32)
       (2): Conv2d(32, 64, kernel_size=(5, 5), stride=(2, 2), padding=(2, 2))
       (3): Flatten(start_dim=1, end_dim=-1)
-      (4): Dense(
+      (4): MLP(
         (0): Linear(in_features=4096, out_features=32, bias=True)
       )
     )
@@ -104,8 +104,8 @@ class ConvolutionalDecoder(nn.Sequential):
     hidden : sequence of int
         Widths of the dense layers before the last.
     activation : type, optional
-        Class of the activation, made anew without arguments; by default inverse `GDN` between convolutions and
-        `torch.nn.Softplus` after each dense layer.
+        Class of the activation, called without arguments for each layer; by default inverse `GDN` between convolutions
+        and `torch.nn.Softplus` after each dense layer.
     linear : bool
         Whether the last dense layer has no activation, as in the authors' beta-VAE.
 
@@ -131,6 +131,7 @@ class ConvolutionalDecoder(nn.Sequential):
         kernels: Sequence[int] = (5, 5, 5, 9),
         hidden: Sequence[int] = (8192,),
         activation: type[nn.Module] | None = None,
+        *,
         linear: bool = False,
     ) -> None:
         innermost = _innermost(shape, filters[::-1], kernels)
@@ -149,7 +150,7 @@ class ConvolutionalDecoder(nn.Sequential):
 
 
 class LinearSkip(nn.Module):
-    """A linear map plus a network of any kind that starts at zero, W x + b + h(x): `ResidualMLP` for pictures.
+    """A linear map plus a network that starts at zero, W x + b + h(x): `ResidualMLP` for pictures.
 
     A pair of these that starts as PCA is exactly isometric on the principal subspace before the first step.
 

@@ -1,7 +1,4 @@
-"""Encoders, decoders and the pair of them.
-
-A layer stack is any `torch.nn.Module` from ``(B, M)`` to ``(B, N)``; those here are the ones that the experiments use.
-"""
+"""Fully connected networks; any `torch.nn.Module` from ``(B, M)`` to ``(B, N)`` can take their place."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ class MLP(nn.Sequential):
     sizes : sequence of int
         Width of the input, of each hidden layer and of the output.
     activation : type
-        Class of the activation, made anew without arguments between layers.
+        Class of the activation, called without arguments for each layer.
     dropout : float
         Share of the activations that is dropped in training, after each activation.
 
@@ -27,7 +24,7 @@ class MLP(nn.Sequential):
     --------
     >>> from radogaga import MLP
     >>> MLP([16, 8, 3])
-    Dense(
+    MLP(
       (0): Linear(in_features=16, out_features=8, bias=True)
       (1): Tanh()
       (2): Linear(in_features=8, out_features=3, bias=True)
@@ -96,9 +93,3 @@ class ResidualMLP(nn.Module):
         """Return W x + b + h(x), ``(B, inputs) -> (B, outputs)``."""
         out: Tensor = self.linear(x) + self.correction(x)
         return out
-
-
-
-
-
-

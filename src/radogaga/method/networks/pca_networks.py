@@ -1,4 +1,4 @@
-"""Networks between latents and the leading principal axes of pictures: minutes of training where others take hours."""
+"""Networks between latents and the leading principal components of pictures, which train in minutes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from radogaga.method.networks.mlp import ResidualMLP
 
 
 class PCAEncoder(nn.Module):
-    """From a picture to its coordinates on principal axes, each of variance 1, and from there to latents.
+    """Encoder that maps pictures to whitened principal components, and these to latents by a `ResidualMLP`.
 
     ::
 
-        (B, C, H, W) -> flatten -> U (x - m) / deviations -> Residual -> (B, N)
+        (B, C, H, W) -> flatten -> U (x - m) / deviations -> ResidualMLP -> (B, N)
 
-    The axes stay as they start; only what lies between them and the latents is learned.
+    The axes are fixed; only the layers between components and latents are trained.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ class PCAEncoder(nn.Module):
     axes : int
         Number of principal axes.
     hidden : sequence of int
-        Widths of the learned part's hidden layers.
+        Widths of the hidden layers.
     activation : type
-        Class of their activation.
+        Class of the activation.
     dropout : float
         Share of the hidden activations that is dropped in training.
 
@@ -55,7 +55,7 @@ class PCAEncoder(nn.Module):
         super().__init__()
         self.latents, self.shape, self.axes = latents, list(shape), axes
         self.hidden, self.activation, self.dropout = list(hidden), activation, dropout
-        self.project = nn.Linear(math.prod(shape), axes).requires_grad_(False)
+        self.project = nn.Linear(math.prod(shape), axes).requires_grad_(requires_grad=False)
         self.inner = ResidualMLP(axes, latents, hidden, activation, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,15 +65,15 @@ class PCAEncoder(nn.Module):
 
 
 class PCADecoder(nn.Module):
-    """From latents to coordinates on principal axes, and from there to a picture: `PCAEncoder` the other way.
+    """Decoder that maps latents to whitened principal components by a `ResidualMLP`, and these to pictures.
 
     Parameters
     ----------
     latents, shape, axes, hidden, activation, dropout
         As for `PCAEncoder`.
     softness : float
-        Pixels under about this value bend towards 0 and never reach it, by a softplus: there is no negative light, and
-        a relative metric as that of `SSIM` has no bound near 0. 0 leaves them as they are, and the start linear.
+        Scale of a softplus that keeps pixels positive, since the metric of `SSIM` is unbounded near black. 0 means no
+        softplus, so that the decoder is linear at its start.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class PCADecoder(nn.Module):
         self.latents, self.shape, self.axes = latents, list(shape), axes
         self.hidden, self.activation, self.dropout, self.softness = list(hidden), activation, dropout, softness
         self.inner = ResidualMLP(latents, axes, hidden, activation, dropout)
-        self.expand = nn.Linear(axes, math.prod(shape)).requires_grad_(False)
+        self.expand = nn.Linear(axes, math.prod(shape)).requires_grad_(requires_grad=False)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return pictures, ``(B, N) -> (B, C, H, W)``."""
@@ -109,7 +109,3 @@ class PCADecoder(nn.Module):
         if self.softness:
             out = self.softness * softplus(out / self.softness)
         return out.unflatten(1, self.shape)
-
-
-
-

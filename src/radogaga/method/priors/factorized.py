@@ -18,8 +18,8 @@ class Factorized(Prior):
     """A product of learned univariate densities, P(z) = prod_j c_j'(z_j).
 
     c_j is a cumulative distribution: a small monotone network, c = sigmoid(h_L . ... . h_1), with
-    h(u) = v + tanh(a) * tanh(v), v = softplus(H) u + b (no tanh in the last layer). Its derivative is carried along
-    with it by the chain rule, so log P is exact and costs one pass. For rates under additive noise, evaluate it at
+    h(u) = v + tanh(a) * tanh(v), v = softplus(H) u + b (no tanh in the last layer). Its derivative is computed along
+    with it by the chain rule, so log P is exact and takes one pass. For rates under additive noise, evaluate it at
     noisy latents.
 
     Parameters
@@ -29,7 +29,7 @@ class Factorized(Prior):
     filters : sequence of int
         Widths of the monotone network's hidden layers.
     initial_scale : float or sequence of float
-        Half the width that the initial densities cover, about: of all latents, or of each.
+        About half the width of the initial densities: of all latents, or of each.
 
     References
     ----------
@@ -107,6 +107,10 @@ class Factorized(Prior):
                 optimizer.step()
                 scheduler.step()
         return prior
+
+    def refit(self, z: Tensor, noise: Noise) -> Factorized:
+        """Return `fit` of other latents ``(n, N)`` under the model's noise, with default settings."""
+        return Factorized.fit(z, noise)
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Gaussian mixtures as arithmetic: densities, sufficient statistics that add up, and a Cholesky that does not fail."""
+"""Gaussian mixtures as functions of their parameters: log densities, and sufficient statistics that add up."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mixture_log_prob(z: Tensor, weights: Tensor, means: Tensor, factors: Tensor)
 class MixtureStatistics:
     """Sufficient statistics of a mixture: sums of g, g z and g z z' over rows, in float64.
 
-    They add up, so one piece, many batches and many machines give the same numbers by this one path.
+    The statistics of batches add up to those of all rows, on one machine or on many.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class MixtureStatistics:
     >>> import torch
     >>> from radogaga.method.priors.gaussians import MixtureStatistics
     >>> z, membership = torch.randn(10, 2), torch.full((10, 3), 1 / 3)
-    >>> halves = [MixtureStatistics.of(z[i::2], membership[i::2]) for i in (0, 1)]
-    >>> whole = MixtureStatistics.of(z, membership)
+    >>> halves = [MixtureStatistics.from_batch(z[i::2], membership[i::2]) for i in (0, 1)]
+    >>> whole = MixtureStatistics.from_batch(z, membership)
     >>> torch.allclose((halves[0] + halves[1]).second, whole.second)
     True
     """
@@ -54,7 +54,7 @@ class MixtureStatistics:
     second: Tensor
 
     @classmethod
-    def of(cls, z: Tensor, membership: Tensor) -> MixtureStatistics:
+    def from_batch(cls, z: Tensor, membership: Tensor) -> MixtureStatistics:
         """Return the statistics of latents ``(B, N)`` with memberships ``(B, K)``."""
         z, membership = z.double(), membership.double()
         weighted = membership.T[:, :, None] * z

@@ -1,4 +1,4 @@
-"""A Gaussian kernel density of latents: for use after training, when the latents have their final scale."""
+"""A Gaussian kernel density of latents, for use after training."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import torch
 from torch import Tensor
 
 from radogaga._utils.batching import rows_in_memory
+from radogaga.method.noise import Noise
 from radogaga.method.priors.prior import Prior
 
-# Latents times centres at once: two megabytes in float64, about what a processor's own cache holds.
+# Latents times centres at once: two megabytes in float64, which fit into a core's cache.
 _BUDGET = 2**18
-_NEXT_TO_NOTHING = -80.0  # its exponential is just above the numbers that processors are slow with
-_MOST_TO_CLUSTER = 20_000
-_MOST_OTHERS, _MOST_QUERIES = 5_000, 300
+_MIN_EXPONENT = -80.0  # smaller ones give subnormal numbers, which are slow
+_MAX_ROWS_TO_CLUSTER = 20_000
+# The bandwidth is found from the distances of 300 latents to 5000 others.
+_MAX_OTHERS, _MAX_QUERIES = 5_000, 300
 
 
 class KernelDensity(Prior):
     """A Gaussian kernel density at given centres, P(z) = sum_c w_c N(z; c, (h^2 + v_c) I).
 
-    One bandwidth for all directions is right where a unit of latent space is a unit of data space everywhere, which
-    is what isometry is for. `fit` takes the bandwidth h with the greatest leave-one-out likelihood. Where it may not keep them all, a centre stands for a cluster of them: w_c is its share, v_c the
-    variance within it in each direction, so mean and total variance stay as they were.
+    One bandwidth for all directions is right where a unit of latent space is a unit of data space everywhere, as under
+    isometry. `fit` takes the bandwidth h of greatest leave-one-out likelihood. Of many latents, a centre is the mean of
+    a cluster: w_c is the cluster's share and v_c its variance in each direction, which keeps mean and total variance.
 
     Parameters
     ----------
@@ -62,30 +64,30 @@ class KernelDensity(Prior):
         Parameters
         ----------
         z : Tensor
-            Latents. Repeated ones become one centre with their weight.
+            Latents. Repeated ones become one centre, weighted by their number.
         max_centres : int
-            With more distinct latents than that, centres are clusters of them, by k-means.
+            Number of distinct latents above which centres are clusters of them, by k-means.
         rounds : int
-            Rounds of k-means, from a choice of the latents that leaves none far from all of those chosen.
+            Rounds of k-means, which starts from k-means++.
         seed : int
-            Draws the latents that the bandwidth is found by, and those that k-means starts from.
+            Seed of the choice of latents for the bandwidth and of k-means.
         """
         distinct, count = _shuffled(z, seed)
         within = torch.zeros_like(count)
         centres, weight = distinct, count
         if len(distinct) > max_centres:
-            centres, weight, within = _clusters(distinct, count, max_centres, rounds, seed)
+            centres, weight, within = _cluster(distinct, count, max_centres, rounds, seed)
         prior = cls(z.shape[1], len(centres)).to(z)
         prior.centres.copy_(centres)
         prior.log_weights.copy_((weight / weight.sum()).log())
         prior.within_variance.copy_(within)
-        prior.bandwidth.copy_(_loo_bandwidth(distinct[:_MOST_OTHERS]))
+        prior.bandwidth.copy_(_loo_bandwidth(distinct[:_MAX_OTHERS]))
         return prior
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
-        # |z - c|^2 / v as |z|^2 / v - 2 z'c / v + |c|^2 / v: one product and no root. Centring keeps the terms from
-        # cancelling, and what all centres share of |z|^2 / v, that of the largest v, is left out until the end.
+        # |z - c|^2 / v as |z|^2 / v - 2 z'c / v + |c|^2 / v: one matrix product. Centring keeps the terms from
+        # cancelling, and the part of |z|^2 / v that all centres share, that of the largest v, is subtracted at the end.
         centre = self.centres.mean(0)
         points, variance = self.centres - centre, self.bandwidth.square() + self.within_variance
         shared = 1 / variance.amax()
@@ -98,6 +100,10 @@ class KernelDensity(Prior):
             parts.append(_logsumexp(logits) - 0.5 * shared * square[:, 0])
         return torch.cat(parts) - 0.5 * self.latents * math.log(2 * math.pi)
 
+    def refit(self, z: Tensor, noise: Noise) -> KernelDensity:
+        """Return `fit` of other latents ``(n, N)``, with default settings."""
+        return KernelDensity.fit(z)
+
     def sample(self, n: int) -> Tensor:
         """Return n latents that follow the density, ``(n, N)``."""
         chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True)
@@ -107,43 +113,43 @@ class KernelDensity(Prior):
 
 
 def _logsumexp(logits: Tensor) -> Tensor:
-    """Return what ``logits.logsumexp(1)`` does, to a millionth, and faster; the logits themselves are used up.
+    """Return ``logits.logsumexp(1)`` to a millionth, faster; the logits are overwritten.
 
-    What is added up lies between 0 and 1, where seven digits do; the greatest, which is taken off before, keeps all.
+    The maximum is subtracted in double precision; exponentials between 0 and 1 are then added in single precision.
     """
     if logits.requires_grad or logits.dtype != torch.float64:
         return logits.logsumexp(1)
     greatest = logits.amax(1, keepdim=True)
-    below = logits.sub_(greatest).float().clamp_(min=_NEXT_TO_NOTHING)
+    below = logits.sub_(greatest).float().clamp_(min=_MIN_EXPONENT)
     return below.exp_().sum(1).double().log() + greatest[:, 0]
 
 
-def _clusters(distinct: Tensor, count: Tensor, most: int, rounds: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the means of clusters by k-means, how many latents each has, and their variance in each direction.
+def _cluster(z: Tensor, count: Tensor, n_clusters: int, rounds: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the means of clusters by k-means, their numbers of latents, and their variances in each direction.
 
-    Latents come in a random order, so the first are a fair choice to find the means by.
+    Latents are in a random order, so the first ones are a random sample.
     """
-    some, weight = distinct[:_MOST_TO_CLUSTER], count[:_MOST_TO_CLUSTER]
-    means = _far_apart(some, weight, most, seed)
+    some, weight = z[:_MAX_ROWS_TO_CLUSTER], count[:_MAX_ROWS_TO_CLUSTER]
+    means = _kmeans_plus_plus(some, weight, n_clusters, seed)
     for _ in range(rounds):
         means, _ = _moments(some, weight, _nearest(some, means), means)
-    nearest = _nearest(distinct, means)
-    means, total = _moments(distinct, count, nearest, means)
-    squares = torch.zeros_like(total).index_add_(0, nearest, count * (distinct - means[nearest]).square().mean(1))
+    nearest = _nearest(z, means)
+    means, total = _moments(z, count, nearest, means)
+    squares = torch.zeros_like(total).index_add_(0, nearest, count * (z - means[nearest]).square().mean(1))
     kept = total > 0
     return means[kept], total[kept], squares[kept] / total[kept]
 
 
-def _far_apart(z: Tensor, weight: Tensor, most: int, seed: int) -> Tensor:
-    """Return latents that k-means starts from: each drawn in proportion to its squared distance from those before.
+def _kmeans_plus_plus(z: Tensor, weight: Tensor, n_clusters: int, seed: int) -> Tensor:
+    """Return initial means: latents chosen with a probability proportional to the squared distance from those before.
 
-    A fair choice of the latents would put nearly all means where latents are dense, and one wide cluster over all that
-    lies about: but there a density ranks anomalies (Arthur and Vassilvitskii, "k-means++", SODA 2007).
+    A uniform choice would put nearly all means where latents are dense and one wide cluster over all outliers, where a
+    density ranks anomalies (Arthur and Vassilvitskii, "k-means++", SODA 2007).
     """
-    if most >= len(z):
+    if n_clusters >= len(z):
         return z
     generator = torch.Generator().manual_seed(seed)
-    draws = torch.rand(most, generator=generator, dtype=torch.float64).to(z.device)
+    draws = torch.rand(n_clusters, generator=generator, dtype=torch.float64).to(z.device)
     centred = z - z.mean(0)  # so that the terms of the squared distance do not cancel
     squares, chosen, newest = centred.square().sum(1), [], 0
     distance = torch.full_like(squares, torch.inf)
@@ -157,7 +163,7 @@ def _far_apart(z: Tensor, weight: Tensor, most: int, seed: int) -> Tensor:
 
 
 def _moments(z: Tensor, weight: Tensor, nearest: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean of the latents nearest to each mean, the old one where there are none, and their weight."""
+    """Return the mean of the latents nearest to each mean, or the old one if there are none, and their weight."""
     total = torch.zeros(len(means), dtype=z.dtype, device=z.device).index_add_(0, nearest, weight)
     sums = torch.zeros_like(means).index_add_(0, nearest, weight[:, None] * z)
     return torch.where(total[:, None] > 0, sums / total.clamp_min(1e-30)[:, None], means), total
@@ -172,7 +178,7 @@ def _nearest(z: Tensor, means: Tensor) -> Tensor:
 
 
 def loo_bandwidth(z: Tensor, *, seed: int = 0) -> Tensor:
-    """Return the bandwidth with the greatest leave-one-out likelihood of the distinct latents ``(n, N)``.
+    """Return the bandwidth of greatest leave-one-out likelihood of the distinct latents ``(n, N)``.
 
     Examples
     --------
@@ -182,19 +188,19 @@ def loo_bandwidth(z: Tensor, *, seed: int = 0) -> Tensor:
     >>> bool(0.1 < loo_bandwidth(z) < 1)
     True
     """
-    return _loo_bandwidth(_shuffled(z, seed)[0][:_MOST_OTHERS])
+    return _loo_bandwidth(_shuffled(z, seed)[0][:_MAX_OTHERS])
 
 
 def _shuffled(z: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Return distinct latents in a random order, and how often each comes."""
+    """Return distinct latents in a random order, and their counts."""
     distinct, count = torch.unique(z, dim=0, return_counts=True)
     order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed)).to(z.device)
     return distinct[order], count[order].to(z.dtype)
 
 
 def _loo_bandwidth(centres: Tensor) -> Tensor:
-    """Return the bandwidth with the greatest leave-one-out likelihood, by ever finer grids in the logarithm."""
-    latents, queries = centres.shape[1], min(_MOST_QUERIES, len(centres))
+    """Return the bandwidth of greatest leave-one-out likelihood of distinct latents, by finer and finer grids."""
+    latents, queries = centres.shape[1], min(_MAX_QUERIES, len(centres))
     squares = torch.cdist(centres[:queries], centres).square()
     own = torch.arange(queries, device=centres.device)
     squares[own, own] = torch.inf

@@ -1,30 +1,27 @@
-"""Gaussian mixtures as priors: one whose parameters are learned, one whose memberships a network estimates."""
+"""A Gaussian mixture with learned parameters as the prior."""
 
 from __future__ import annotations
 
+import copy
 import math
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
+from radogaga._utils.em import fit_gaussian_mixture
 from radogaga._utils.linalg import robust_cholesky
 from radogaga._utils.random import isolated_seed
-from radogaga._utils.threads import one_blas_thread
-from radogaga.method.networks.mlp import MLP
-from radogaga.method.priors.gaussians import MixtureStatistics, component_log_prob, mixture_log_prob
+from radogaga.method.noise import Noise
 from radogaga.method.priors.prior import Prior
 
 
 class Mixture(Prior):
     """A Gaussian mixture with learned parameters and full covariances.
 
-    log P(z) = log sum_k w_k N(z; m_k, (U_k U_k')^-1), U_k upper triangular with a positive diagonal: the precision's
-    Cholesky factor, so that a density costs one small product and no solve.
+    log P(z) = log sum_k w_k N(z; m_k, (U_k U_k')^-1), U_k upper triangular with a positive diagonal: a factor of the
+    precision, so that a density takes one small product and no triangular solve.
 
     Parameters
     ----------
@@ -87,13 +84,11 @@ class Mixture(Prior):
             self.above_diagonal.copy_(factors.triu(1))
 
     @classmethod
-    def fit_best(
-        cls, z: Tensor, candidates: Sequence[int] = (1, 2, 3, 5, 7, 10, 15, 20), *, seed: int = 0
-    ) -> Mixture:
+    def fit_best(cls, z: Tensor, candidates: Sequence[int] = (1, 2, 3, 5, 7, 10, 15, 20), *, seed: int = 0) -> Mixture:
         """Return the mixture of latents ``(n, N)`` whose number of components maximises a held-out fifth's likelihood.
 
-        Each candidate is the best of five starts, and the chosen one goes on from where it was on all latents: a poor
-        local optimum costs more than a wrong number of components.
+        Each candidate is the best of five starts, since a poor local optimum costs more than a wrong number of
+        components. The chosen one is fitted further to all latents.
         """
         order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed)).to(z.device)
         share = max(len(z) // 5, 1)
@@ -104,7 +99,7 @@ class Mixture(Prior):
             mixture.fit(rest, seed=seed, restarts=5)
             return mixture
 
-        # The fits are EM's alone: what a new mixture draws for its means must not move the caller's random state.
+        # New mixtures have random means, which must not change the caller's random state.
         with isolated_seed(seed), torch.no_grad():
             mixtures = [fitted(components) for components in candidates if components < len(rest)]
             chosen = max(mixtures, key=lambda mixture: float(mixture.log_prob(held_out).mean()))
@@ -112,162 +107,17 @@ class Mixture(Prior):
         return chosen
 
     def continue_em(self, z: Tensor) -> None:
-        """Set the mixture to what expectation maximisation makes of it on latents ``(n, N)``."""
+        """Continue expectation maximisation from the present parameters on latents ``(n, N)``."""
         factors = self.precision_factors().detach().double()
         weights = self.logits.detach().double().softmax(0)
         start = (weights / weights.sum(), self.means.detach().double(), factors @ factors.mT)
-        self.set_parameters(*em(z, self.components, start=start))
+        self.set_parameters(*fit_gaussian_mixture(z, self.components, start=start))
 
     def fit(self, z: Tensor, *, seed: int = 0, restarts: int = 1, floor: float = 0.0) -> Self:
-        """Fit the mixture to latents ``(n, N)`` by expectation maximisation, with *floor* added to every variance."""
-        self.set_parameters(*em(z, self.components, seed=seed, restarts=restarts, floor=floor))
+        """Fit the mixture to latents ``(n, N)`` by expectation maximisation, with `floor` added to every variance."""
+        self.set_parameters(*fit_gaussian_mixture(z, self.components, seed=seed, restarts=restarts, floor=floor))
         return self
 
-
-class EstimatedMixture(Prior):
-    """A Gaussian mixture whose memberships a network estimates, as DAGMM does.
-
-    g = softmax(network(z)); weights, means and covariances are the g-weighted moments of the latents. In training
-    these are the batch's own; afterwards `fit_statistics` sets them to the exact ones of all training rows.
-
-    Parameters
-    ----------
-    latents : int
-        Number of latents, N.
-    components : int
-        Number of components, K.
-    hidden : sequence of int
-        Widths of the estimation network's hidden layers, tanh between them.
-    dropout : float
-        Dropout in the estimation network.
-    floor : float
-        Added to every variance, which bounds the density from above.
-
-    References
-    ----------
-    Zong et al., "Deep autoencoding Gaussian mixture model for unsupervised anomaly detection", ICLR 2018.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from radogaga import EstimatedMixture
-    >>> prior, z = EstimatedMixture(latents=2, components=3), torch.randn(100, 2)
-    >>> prior.fit_statistics(z.split(10))
-    >>> prior.eval().log_prob(z).shape
-    torch.Size([100])
-    """
-
-    weights: Tensor
-    means: Tensor
-    factors: Tensor
-
-    def __init__(
-        self,
-        latents: int,
-        components: int,
-        hidden: Sequence[int] = (10,),
-        dropout: float = 0.5,
-        floor: float = 1e-6,
-    ) -> None:
-        super().__init__()
-        self.latents, self.components = latents, components
-        self.hidden = list(hidden)
-        self.dropout = dropout
-        self.floor = floor
-        self.network = MLP([latents, *hidden, components], nn.Tanh, dropout)
-        self.register_buffer("weights", torch.full((components,), 1 / components))
-        self.register_buffer("means", torch.zeros(components, latents))
-        self.register_buffer("factors", torch.eye(latents).repeat(components, 1, 1))
-
-    def membership(self, z: Tensor) -> Tensor:
-        """Return the share of each component in each row, ``(B, N) -> (B, K)``."""
-        return self.network(z).softmax(-1)
-
-    def batch_parameters(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return weights, means and covariances of a batch, with gradients."""
-        membership = self.membership(z)
-        count = membership.sum(0).clamp_min(1e-12)
-        means = membership.T @ z / count[:, None]
-        difference = z[None] - means[:, None]
-        covariances = (membership.T[..., None] * difference).mT @ difference / count[:, None, None]
-        identity = torch.eye(self.latents, dtype=z.dtype, device=z.device)
-        return count / len(z), means, covariances + self.floor * identity
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """Return log P(z) in nats, ``(B, N) -> (B,)``, by the batch's moments in training, else by those stored."""
-        if self.training:
-            weights, means, covariances = self.batch_parameters(z)
-            return mixture_log_prob(z, weights, means, robust_cholesky(covariances))
-        return mixture_log_prob(z, self.weights, self.means, self.factors)
-
-    def sample(self, n: int) -> Tensor:
-        """Return n latents that follow the stored mixture, ``(n, N)``."""
-        component = torch.multinomial(self.weights, n, replacement=True)
-        noise = torch.randn(n, self.latents, dtype=self.means.dtype, device=self.means.device)
-        return self.means[component] + (self.factors[component] @ noise[..., None])[..., 0]
-
-    @torch.no_grad()
-    def fit_statistics(self, batches: Iterable[Tensor]) -> None:
-        """Set the stored mixture to the exact moments over batches of latents, memberships without dropout."""
-        was_training = self.training
-        self.eval()
-        total: MixtureStatistics | None = None
-        for z in batches:
-            part = MixtureStatistics.of(z, self.membership(z))
-            total = part if total is None else total + part
-        self.train(was_training)
-        if total is None:
-            raise ValueError("Expected at least one batch of latents; got none.")
-        self.set_parameters(*total.parameters(self.floor))
-
-    @torch.no_grad()
-    def set_parameters(self, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
-        """Store weights ``(K,)``, means ``(K, N)`` and covariances ``(K, N, N)``."""
-        self.weights.copy_(weights)
-        self.means.copy_(means)
-        self.factors.copy_(robust_cholesky(covariances))
-
-    def fit(self, z: Tensor, *, seed: int = 0, restarts: int = 1, distil_steps: int = 500) -> Self:
-        """Store expectation maximisation's mixture on latents ``(n, N)``, and teach the network its memberships."""
-        weights, means, covariances = em(z, self.components, seed=seed, restarts=restarts)
-        self.set_parameters(weights, means, covariances)
-        joint = self.weights.log() + component_log_prob(z, self.means, self.factors)
-        target = joint.softmax(-1).detach()
-        was_training = self.training
-        self.eval()
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-2)
-        for _ in range(distil_steps if self.components > 1 else 0):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(self.network(z), target).backward()
-            optimizer.step()
-        self.train(was_training)
-        return self
-
-
-def em(
-    z: Tensor,
-    components: int,
-    *,
-    seed: int = 0,
-    restarts: int = 1,
-    floor: float = 0.0,
-    start: tuple[Tensor, Tensor, Tensor] | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return weights, means and covariances of scikit-learn's mixture on latents ``(n, N)``.
-
-    It starts from k-means, the best of some restarts, or from given weights, means and precisions. To every variance
-    at least *floor* is added.
-    """
-    rows = z.detach().cpu().double()
-    # reg_covar is absolute in scikit-learn: tie it to the latents' own scale.
-    floor = max(floor, 1e-6 * float(rows.var(0, correction=0).mean().clamp_min(1e-12)))
-    starts = restarts if components > 1 else 1
-    mixture = GaussianMixture(components, reg_covar=floor, n_init=starts, random_state=seed, max_iter=500)
-    if start:
-        weights, means, precisions = (a.cpu().numpy() for a in start)
-        mixture.set_params(weights_init=weights, means_init=means, precisions_init=precisions)
-    # Several threads of BLAS and of OpenMP wait for each other: a hundred rows take four times as long with two.
-    with warnings.catch_warnings(), one_blas_thread():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(rows.numpy())
-    return tuple(torch.as_tensor(a).to(z) for a in (mixture.weights_, mixture.means_, mixture.covariances_))  # type: ignore[return-value]
+    def refit(self, z: Tensor, noise: Noise) -> Mixture:
+        """Return a mixture of as many components, the best of three fits to other latents ``(n, N)``."""
+        return copy.deepcopy(self).fit(z, restarts=3)

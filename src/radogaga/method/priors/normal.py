@@ -1,4 +1,4 @@
-"""The standard normal prior: half the squared length, which pulls latents together before anything is known of them."""
+"""The standard normal prior."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from radogaga.method.noise import Noise
 from radogaga.method.priors.prior import Prior
 
 
@@ -30,7 +31,7 @@ class Normal(Prior):
         super().__init__()
         self.latents = latents
         self._like: Tensor
-        # Holds no number, but knows the model's precision and device.
+        # For the model's precision and device alone.
         self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def cumulative_logit(self, z: Tensor) -> Tensor:
@@ -44,3 +45,7 @@ class Normal(Prior):
     def sample(self, n: int) -> Tensor:
         """Return n latents, ``(n, N)``."""
         return torch.randn(n, self.latents, dtype=self._like.dtype, device=self._like.device)
+
+    def refit(self, z: Tensor, noise: Noise) -> Normal:
+        """Return the prior itself, which has no parameters."""
+        return self

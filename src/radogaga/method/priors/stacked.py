@@ -1,27 +1,26 @@
-"""Several densities of the latents as one, each with the weight that held-out latents give it."""
+"""A mixture of several priors, weighted by cross-validation."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from radogaga._utils.em import fit_mixture_weights
-from radogaga.method.priors.prior import Prior
+from radogaga.method.noise import Noise
+from radogaga.method.priors.prior import FitPrior, Prior
 
 _FOLDS, _ITERATIONS, _MIN_WEIGHT = 5, 200, 0.01
 
-Fit = Callable[[Tensor], Prior]
-"""Latents ``(n, N)`` to a prior that is fitted to them."""
-
 
 class StackedPrior(Prior):
-    """A mixture of whole priors, P(z) = sum_k w_k P_k(z): a kernel density beside Gaussian mixtures, say.
+    """A mixture of priors, P(z) = sum_k w_k P_k(z): a kernel density and Gaussian mixtures, for example.
 
     `fit` weighs the priors by cross-validation: each is fitted to four fifths of the latents and evaluated on the
-    fifth, and the weights maximise the likelihood of all fifths together.
+    remaining fifth, and the weights maximise the likelihood of all five fifths.
 
     Parameters
     ----------
@@ -53,7 +52,7 @@ class StackedPrior(Prior):
 
     @classmethod
     @torch.no_grad()
-    def fit(cls, z: Tensor, base: Fit, others: Sequence[Fit], log_prob: Tensor | None = None) -> StackedPrior:
+    def fit(cls, z: Tensor, base: FitPrior, others: Sequence[FitPrior], log_prob: Tensor | None = None) -> StackedPrior:
         """Return the stack of a base prior and those others that get a weight above a hundredth.
 
         Parameters
@@ -61,7 +60,7 @@ class StackedPrior(Prior):
         z : Tensor
             Latents, ``(n, N)``.
         base : callable
-            Fits the prior that stays in the stack whatever its weight, the one with the widest tails as a rule.
+            Fits the prior that is kept whatever its weight: the one with the widest tails as a rule.
         others : sequence of callable
             Fit the other priors.
         log_prob : Tensor, optional
@@ -73,7 +72,6 @@ class StackedPrior(Prior):
         if others:
             log_prob = cross_validated_log_prob(z.unique(dim=0), fits) if log_prob is None else log_prob
             log_weights = fit_mixture_weights(log_prob, iterations=_ITERATIONS)
-        # Components that hardly count would only take time.
         kept = [k for k, fit in enumerate(fits) if fit is base or log_weights[k] > math.log(_MIN_WEIGHT)]
         stack = cls([fits[k](z) for k in kept]).to(z)
         stack.log_weights.copy_(log_weights[kept].log_softmax(0))
@@ -87,24 +85,33 @@ class StackedPrior(Prior):
         z : Tensor
             Latents.
         known : mapping of Prior to Tensor, optional
-            Log densities of z under some of the components, if the caller has them already.
+            Log densities of z under components for which they are known already.
         """
         known = known or {}
-        parts = [known[prior] if prior in known else prior.log_prob(z) for prior in self.components]  # type: ignore[operator]
+        parts = [known[prior] if prior in known else prior.log_prob(z) for prior in self._priors]
         return (torch.stack(parts, 1) + self.log_weights).logsumexp(1)
+
+    def refit(self, z: Tensor, noise: Noise) -> StackedPrior:
+        """Return `fit` of other latents ``(n, N)`` with priors of the same kinds, the first one as the base."""
+        base, *others = [partial(prior.refit, noise=noise) for prior in self._priors]
+        return StackedPrior.fit(z, base, others)
 
     def sample(self, n: int) -> Tensor:
         """Return n latents that follow the density, ``(n, N)``."""
-        chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True)
-        counts = chosen.bincount(minlength=len(self.components)).tolist()
-        drawn = [prior.sample(count) for prior, count in zip(self.components, counts, strict=True) if count]  # type: ignore[operator]
-        z = torch.cat(drawn)
+        component = torch.multinomial(self.log_weights.exp(), n, replacement=True)
+        counts = component.bincount(minlength=len(self.components)).tolist()
+        parts = [prior.sample(count) for prior, count in zip(self._priors, counts, strict=True) if count]
+        z = torch.cat(parts)
         return z[torch.randperm(n, device=z.device)]
+
+    @property
+    def _priors(self) -> list[Prior]:
+        return list(self.components)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
-def cross_validated_log_prob(z: Tensor, fits: Sequence[Fit]) -> Tensor:
-    """Return each prior's log density of each latent, fitted to other folds than the latent's, ``(n, K)``."""
+def cross_validated_log_prob(z: Tensor, fits: Sequence[FitPrior]) -> Tensor:
+    """Return the log density of each latent under each prior, fitted to the other four folds, ``(n, K)``."""
     fold = torch.arange(len(z), device=z.device) % _FOLDS
     log_prob = z.new_empty(len(z), len(fits))
     for k in range(min(_FOLDS, len(z))):

@@ -1,4 +1,4 @@
-"""The state of a training: what a checkpoint has to hold so that going on is the same as never having stopped."""
+"""The complete state of a training, so that a resumed training gives the same model as one that never stopped."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from radogaga.method.training.history import History
 
 @dataclass
 class Checkpoint:
-    """A training's state in one safetensors file: parameters, optimiser, schedule, rows to come, random state.
+    """A training's state in one safetensors file: parameters, optimiser, schedule, batches to come, random state.
 
     Attributes
     ----------
     path : Path
         The file.
-    objective, optimizer, scheduler, batches, history, best
-        What `keep` writes and `restore` sets.
+    objective, optimizer, scheduler, batches, history, early_stopping
+        What `save` writes and `restore` sets.
     """
 
     path: Path
@@ -36,12 +36,12 @@ class Checkpoint:
     scheduler: torch.optim.lr_scheduler.LRScheduler
     batches: BatchSampler
     history: History
-    best: EarlyStopping
+    early_stopping: EarlyStopping
 
-    def keep(self, step: int) -> None:
-        """Write the state after a step, beside the file first and then renamed onto it."""
+    def save(self, step: int) -> None:
+        """Write the state after a step; a reader finds the old state or the new one, whole."""
         tensors = {f"model.{k}": v for k, v in self.objective.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in self.best.state.items()}
+        tensors |= {f"best.{k}": v for k, v in self.early_stopping.best_state.items()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
         tensors |= {"batches": self.batches.order, "random": torch.get_rng_state()}
@@ -53,13 +53,13 @@ class Checkpoint:
             "history": vars(self.history),
             "groups": groups,
             "scheduler": self.scheduler.state_dict(),
-            "best": [self.best.loss, self.best.evaluations_since_best],
+            "best": [self.early_stopping.best_loss, self.early_stopping.evaluations_since_best],
         }
         with replace_file(self.path) as beside:
             save_file({k: v.contiguous() for k, v in tensors.items()}, beside, {"about": json.dumps(about)})
 
     def restore(self) -> int:
-        """Set the state to the file's and return its step; 0 if there is no file yet.
+        """Set the state to that of the file and return its step; 0 if there is no file yet.
 
         Raises
         ------
@@ -93,13 +93,13 @@ class Checkpoint:
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])
         vars(self.history).update(about["history"])
-        self.best.loss, self.best.evaluations_since_best = about["best"]
-        self.best.state = _under("best.", tensors)
+        self.early_stopping.best_loss, self.early_stopping.evaluations_since_best = about["best"]
+        self.early_stopping.best_state = _under("best.", tensors)
         return int(about["step"])
 
 
 def checkpoint_step(path: Path) -> int:
-    """Return the step that a checkpoint was written after; 0 if there is none."""
+    """Return the step of a checkpoint; 0 if there is no file."""
     if not path.is_file():
         return 0
     with safe_open(path, "pt") as file:

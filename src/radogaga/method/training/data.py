@@ -1,4 +1,4 @@
-"""What is trained on: rows that lie in memory, or that are made a batch at a time."""
+"""Rows to train on, in memory or read a batch at a time, and their batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_ROWS = 8192
 
 @runtime_checkable
 class Dataset(Protocol):
-    """What training asks of its rows; `radogaga.images.Pictures` are such, and so can be anything of one's own."""
+    """Rows to train on: `ArrayDataset`, `radogaga.images.Pictures` or a class of your own."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ class Dataset(Protocol):
         """Return rows as they are, ``(k, ...)`` of floats, on any device."""
 
     def batch(self, indices: Tensor, device: torch.device) -> Tensor:
-        """Return rows to train on, ``(k,) -> (k, ...)``; may vary them at random, by torch's global random state."""
+        """Return rows to train on, ``(k,) -> (k, ...)``; random augmentation uses torch's global random state."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +66,24 @@ class ArrayDataset:
         return self.x[indices.to(self.x.device)].to(device)
 
 
-def as_dataset(x: Any, device: torch.device | None = None, *, least_rows: int = 1, name: str = "x") -> Dataset:
-    """Return rows that can be trained on, or say in one sentence why that is not possible.
+def as_dataset(x: Any, device: torch.device | None = None, *, min_rows: int = 1, name: str = "x") -> Dataset:
+    """Return rows as a data set, or raise `InputError`.
 
     Parameters
     ----------
-    x : Rows or array-like
-        Rows of one's own kind come back as they are; ``(n, M)`` and ``(n, C, H, W)`` become float32 on the device.
+    x : Dataset or array-like
+        A data set is returned as it is; ``(n, M)`` and ``(n, C, H, W)`` become float32 on the device.
     device : torch.device, optional
-        Where rows in memory are to lie, by default where they do.
-    least_rows : int
-        How many rows there have to be at least.
+        Device of rows in memory, by default the present one.
+    min_rows : int
+        Least number of rows.
     name : str
-        What the message calls the rows.
+        Name of the rows in error messages.
 
     Raises
     ------
     InputError
-        If there is text, a missing or infinite number, a wrong shape or too little.
+        If there is text, a missing or infinite number, a wrong shape, or too few rows.
 
     Examples
     --------
@@ -92,24 +92,26 @@ def as_dataset(x: Any, device: torch.device | None = None, *, least_rows: int = 
     tensor([[1., 2.]])
     """
     if isinstance(x, Dataset):
-        if x.shape[0] < least_rows:
-            raise InputError(f"Expected at least {least_rows} rows in {name}; got {x.shape[0]}. Pass more.")
+        if x.shape[0] < min_rows:
+            raise InputError(f"Expected at least {min_rows} rows in {name}; got {x.shape[0]}. Pass more.")
         return x
     shape = getattr(x, "shape", ())
     flat = x.reshape(len(x), -1) if len(shape) == 4 and len(x) else x
-    rows = check_rows(flat, least_rows=least_rows, name=name).to(device=device, dtype=torch.float32)
+    rows = check_rows(flat, min_rows=min_rows, name=name).to(device=device, dtype=torch.float32)
     return ArrayDataset(rows.reshape(shape) if len(shape) == 4 else rows)
 
 
 def iter_batches(rows: Dataset | Tensor) -> Iterator[Tensor]:
-    """Yield all rows as they are, in order, few enough at a time for a network's layers to fit into memory.
+    """Yield all rows in order, in batches whose activations fit into memory.
 
     Examples
     --------
     >>> import torch
     >>> from radogaga.method.training.data import iter_batches
-    >>> [len(part) for part in iter_batches(torch.zeros(10_000, 3))], [len(part) for part in iter_batches(torch.zeros(3, 2048, 1024))]
-    ([8192, 1808], [2, 1])
+    >>> [len(part) for part in iter_batches(torch.zeros(10_000, 3))]
+    [8192, 1808]
+    >>> [len(part) for part in iter_batches(torch.zeros(3, 2048, 1024))]
+    [2, 1]
     """
     n, *row = rows.shape
     size = rows_in_memory(math.prod(row), at_most=_MAX_ROWS)
@@ -131,12 +133,12 @@ def map_rows(function: Callable[[Tensor], Tensor], rows: Dataset | Tensor, devic
 
 
 class BatchSampler:
-    """Row indices, epoch by epoch without replacement; what is left of an epoch is dropped.
+    """Indices of batches, without replacement within an epoch; rows left over at its end are dropped.
 
     Parameters
     ----------
     rows, size : int
-        How many rows there are, and how many make a batch.
+        Number of rows, and rows in a batch.
     """
 
     def __init__(self, rows: int, size: int) -> None:
@@ -144,9 +146,8 @@ class BatchSampler:
         self.order = torch.empty(0, dtype=torch.int64)
 
     def draw(self) -> Tensor:
-        """Return the next batch's row indices, ``(size,)``, from torch's global random state."""
+        """Return the indices of the next batch, ``(size,)``, by torch's global random state."""
         if len(self.order) < self.size:
             self.order = torch.randperm(self.rows)
         batch, self.order = self.order[: self.size], self.order[self.size :]
         return batch
-

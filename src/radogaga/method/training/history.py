@@ -9,7 +9,15 @@ from torch import Tensor
 
 @dataclass
 class History:
-    """Means of the terms, in nats, over every stretch of training steps."""
+    """Means of the terms in nats, each over the training steps since the entry before.
+
+    Attributes
+    ----------
+    step : list of int
+        The last step of each entry.
+    rate, reconstruction, isometry : list of float
+        Means of the terms.
+    """
 
     step: list[int] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
@@ -17,8 +25,7 @@ class History:
     isometry: list[float] = field(default_factory=list)
 
     def append(self, step: int, means: Tensor) -> None:
-        """Add one stretch's means, in the order of `Terms`."""
+        """Add an entry of means, in the order of `Terms`."""
         self.step.append(step)
         for values, mean in zip((self.rate, self.reconstruction, self.isometry), means.tolist(), strict=True):
             values.append(mean)
-

@@ -1,4 +1,4 @@
-"""One training loop, readable from top to bottom."""
+"""The training loop, and the encoding of all rows."""
 
 from __future__ import annotations
 
@@ -44,43 +44,43 @@ def fit(
     Parameters
     ----------
     objective : torch.nn.Module
-        ``objective(x) -> Terms``: `RateDistortion`, `DAGMM` or one of your own.
-    x : array-like or Rows
+        ``objective(x) -> Terms``: `RateDistortion`, `DAGMM` or a class of your own.
+    x : array-like or Dataset
         Raw rows, ``(n, M)``, or pictures, ``(n, C, H, W)``, n at least 2; `radogaga.images.Pictures` reads them from
         disk a batch at a time.
     steps, batch_size : int
-        Number of steps, and rows in each; rows are drawn without replacement, epoch by epoch.
+        Number of steps, and rows in each; batches are without replacement within an epoch.
     learning_rate : float
         Adam's largest rate.
     schedule : {"constant", "cosine", "one-cycle"}
-        How the rate moves: not at all, down to zero along a cosine, or up for a tenth of the steps and then down.
+        Constant, down to zero along a cosine, or up for a tenth of the steps and then down.
     max_grad_norm : float
-        Norm over all parameters, in the loss's nats, that a longer gradient is cut to: where activations have no bound,
-        as after inverse GDN, a single batch can undo a training.
+        Largest norm of the gradient over all parameters; longer ones are clipped. Where activations are unbounded, as
+        after inverse GDN, a single batch can undo a training.
     seed : int
-        Draws the batches and the noise: on one machine the same seed gives the same model.
+        Seed of batches and noise: on one machine the same seed gives the same model.
     device : str, optional
-        Where to train, by default where the rows are, or for rows read from disk where the objective is; the
-        objective stays there.
+        Where to train: by default the device of the rows or, of rows read from disk, of the objective. The objective
+        stays there.
     precision : {"fp32", "bf16"}
-        What the networks compute in: "bf16" is automatic mixed precision, with parameters and losses in 32 bits.
+        Precision of the networks: "bf16" is automatic mixed precision, with parameters and losses in 32 bits.
     checkpoint : path, optional
-        File to keep the state in, every `log_every` steps; if it is there, training goes on from it, to the last bit
-        as if it had never stopped.
+        File that the state is written to every `log_every` steps. If it exists, training resumes from it, with the same
+        result to the last bit as without the interruption.
     log_every : int
-        Steps in one stretch of the history.
-    held_out : array-like or Rows, optional
-        Raw rows to stop by: their loss is taken before the first step and every `log_every` steps, and the
-        parameters with the least of it are what is left in the end.
+        Steps in one entry of the history.
+    held_out : array-like or Dataset, optional
+        Raw rows for early stopping: their loss is evaluated before the first step and every `log_every` steps, and the
+        objective ends with the parameters of the least.
     patience : int
-        How many such losses in a row may be no better before training stops.
+        Evaluations without improvement before training stops.
     progress : callable, optional
-        Called with the number of steps done since its last call.
+        Called with the number of steps since its last call.
 
     Returns
     -------
     History
-        The terms' means.
+        Means of the terms.
 
     Raises
     ------
@@ -98,8 +98,8 @@ def fit(
     [100, 200]
     """
     device = None if device is None else torch.device(device)
-    rows = as_dataset(x, device, least_rows=2)
-    device = device or _place(rows, objective)
+    rows = as_dataset(x, device, min_rows=2)
+    device = device or _device_of(rows, objective)
     cast = _autocast(device, precision)
     objective.to(device).train()
     parameters = [p for p in objective.parameters() if p.requires_grad]
@@ -108,15 +108,15 @@ def fit(
     history = History()
     with isolated_seed(seed, device):
         batches = BatchSampler(rows.shape[0], min(batch_size, rows.shape[0]))
-        best = EarlyStopping(objective, _rows_to_stop_by(held_out, rows, device), device, patience)
-        state = (objective, optimizer, scheduler, batches, history, best)
-        kept = Checkpoint(Path(checkpoint), *state) if checkpoint else None
-        done = kept.restore() if kept else 0
+        early_stopping = EarlyStopping(objective, _as_held_out(held_out, rows, device), device, patience)
+        parts = (objective, optimizer, scheduler, batches, history, early_stopping)
+        state = Checkpoint(Path(checkpoint), *parts) if checkpoint else None
+        done = state.restore() if state else 0
         if not done:
-            best.update()
+            early_stopping.update()
         total = torch.zeros(3, device=device)
         for step in range(done + 1, steps + 1):
-            if best.should_stop:
+            if early_stopping.should_stop:
                 break
             with cast:
                 terms = _terms(objective, rows.batch(batches.draw(), device), step)
@@ -131,26 +131,26 @@ def fit(
             if step % log_every == 0 or step == steps:
                 history.append(step, total / (step % log_every or log_every))
                 total.zero_()
-                _refuse_divergence(history)
-                best.update()
-                if kept:
-                    kept.keep(step)
+                _check_finite(history)
+                early_stopping.update()
+                if state:
+                    state.save(step)
                 if progress:
                     progress(step % log_every or log_every)
-        best.restore()
+        early_stopping.restore()
     objective.eval()
     return history
 
 
 @torch.no_grad()
 def encode(model: RateDistortion, x: Tensor | Dataset) -> Tensor:
-    """Return what the prior sees of raw rows, ``(n, M) -> (n, N)``, batch by batch on the model's device."""
+    """Return what the prior sees of all raw rows, ``(n, M) -> (n, N)``, on the model's device."""
     return map_rows(model.features, x, next(model.parameters()).device)
 
 
 @torch.no_grad()
 def encode_distinct(model: RateDistortion, x: Tensor) -> Tensor:
-    """Return the latents of rows, equal ones for equal rows: rounding depends on a row's place in a batch."""
+    """Return the latents of raw rows, equal ones for equal rows: rounding depends on a row's place in a batch."""
     distinct, place = x.unique(dim=0, return_inverse=True)
     return encode(model, distinct)[place]
 
@@ -174,7 +174,7 @@ def _schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> torch.
     raise InputError(f"Expected constant, cosine or one-cycle as the schedule; got {name!r}.")
 
 
-def _rows_to_stop_by(held_out: Any, rows: Dataset, device: torch.device) -> Dataset | None:
+def _as_held_out(held_out: Any, rows: Dataset, device: torch.device) -> Dataset | None:
     if held_out is None:
         return None
     unseen = as_dataset(held_out, device, name="held_out")
@@ -185,7 +185,7 @@ def _rows_to_stop_by(held_out: Any, rows: Dataset, device: torch.device) -> Data
     return unseen
 
 
-def _place(rows: Dataset, objective: nn.Module) -> torch.device:
+def _device_of(rows: Dataset, objective: nn.Module) -> torch.device:
     return rows.x.device if isinstance(rows, ArrayDataset) else next(objective.parameters()).device
 
 
@@ -195,7 +195,7 @@ def _autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def _refuse_divergence(history: History) -> None:
+def _check_finite(history: History) -> None:
     last = (history.rate[-1], history.reconstruction[-1], history.isometry[-1])
     if not all(map(math.isfinite, last)):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Training under a mixture prior: first the standard normal, then expectation maximisation, then the mixture."""
+"""Training with a mixture as the prior, after a warm-up with the standard normal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from radogaga.method.objective import RateDistortion
-from radogaga.method.priors.mixture import EstimatedMixture, Mixture
+from radogaga.method.priors.estimated_mixture import EstimatedMixture
+from radogaga.method.priors.mixture import Mixture
 from radogaga.method.priors.normal import Normal
 from radogaga.method.training.data import as_dataset
 from radogaga.method.training.history import History
@@ -26,26 +27,25 @@ def fit_with_mixture(
     refit: bool = True,
     **options: Any,
 ) -> History:
-    """Train a model whose prior is a mixture so that no latent collapses on the way.
+    """Train a model with a mixture as the prior, without a collapse of its latents.
 
-    A mixture's density has no upper bound as a latent's variance shrinks, and while the latents are still meaningless
-    it finds that way out. So the first steps use the standard normal for the rate; then expectation maximisation
-    starts the mixture on all latents, and after the last step it fits the mixture once more, on clean latents, which
-    also revives components that died on the way.
+    A mixture's density is unbounded as a latent's variance shrinks, and early in training that is where the objective
+    leads. So the first steps take the standard normal as the prior. Then expectation maximisation fits the mixture to
+    all latents, and again after the last step, on clean latents, which revives components that died in training.
 
     Parameters
     ----------
     model : RateDistortion
         Its prior is a `Mixture` or an `EstimatedMixture`.
-    x : array-like or Rows
+    x : array-like or Dataset
         Raw rows.
     steps : int
         Steps in all.
     warm_up : float
         Share of the steps with the standard normal.
     coarsening : float
-        How many times as coarse the resolution is in those steps: wide noise unfolds a curved manifold where fine
-        noise would leave it folded, since it feels how far apart two sheets are.
+        Factor of the resolution in those steps. Wide noise unfolds a curved manifold where fine noise would leave it
+        folded, since it reaches from one sheet to the next.
     refit : bool
         Whether to fit the mixture once more at the end.
     learning_rate, seed, options
@@ -54,12 +54,12 @@ def fit_with_mixture(
     prior = model.prior
     if not isinstance(prior, Mixture | EstimatedMixture):
         raise TypeError(f"Expected a mixture as the prior; got {type(prior).__name__}. Use fit instead.")
-    rows = as_dataset(x, least_rows=2)
+    rows = as_dataset(x, min_rows=2)
     first = round(warm_up * steps)
     options["learning_rate"] = learning_rate
     warm_up_options = {**options, "schedule": "constant"}
     if checkpoint := options.get("checkpoint"):
-        # The two stretches train different parameters, so each keeps a file of its own.
+        # The two parts train different parameters, so each has a file of its own.
         warm_up_options["checkpoint"] = f"{checkpoint}.warm-up"
     with _warming_up(model, prior, coarsening):
         fit(model, rows, steps=first, seed=seed, **warm_up_options)
@@ -72,7 +72,7 @@ def fit_with_mixture(
 
 @contextmanager
 def _warming_up(model: RateDistortion, prior: Mixture | EstimatedMixture, coarsening: float) -> Iterator[None]:
-    """Give a model the standard normal and a coarser resolution for a while."""
+    """Train a model with the standard normal and a coarser resolution inside this context."""
     settings = model.noise, model.isometry_weight, model.reconstruction_weight
     model.prior, model.noise = Normal(prior.latents), model.noise.scaled(coarsening)
     model.isometry_weight /= coarsening**2
@@ -82,4 +82,3 @@ def _warming_up(model: RateDistortion, prior: Mixture | EstimatedMixture, coarse
     finally:
         model.prior = prior
         model.noise, model.isometry_weight, model.reconstruction_weight = settings
-
