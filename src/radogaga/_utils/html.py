@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Container, Sequence
 from html import escape
-
-from matplotlib.figure import Figure
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #22313f; --paper: #ffffff; --line: #d5dce3; --soft: #f4f6f8; }
@@ -53,7 +50,7 @@ def table(
     rows: Sequence[Sequence[str]],
     *,
     words: int = 1,
-    group_starts: Container[int] = (),
+    grouped: bool = False,
     best: Container[tuple[int, int]] = (),
     wrap: bool = False,
 ) -> str:
@@ -67,8 +64,8 @@ def table(
         The cells.
     words : int
         How many of the first columns are text.
-    group_starts : container of int
-        Which rows have a line above them.
+    grouped : bool
+        Whether a line stands above each row whose first cell is neither empty nor that of the row before.
     best : container of (int, int)
         Which cells, as row and column, are in bold.
     wrap : bool
@@ -78,7 +75,8 @@ def table(
     head = "".join(_cell("th", kind, column) for kind, column in zip(kinds, columns, strict=True))
     body = []
     for i, row in enumerate(rows):
-        group = ' class="group"' if i in group_starts else ""
+        starts = grouped and i > 0 and row[0] not in ("", rows[i - 1][0])
+        group = ' class="group"' if starts else ""
         cells = (
             _cell("td", f"{kind} best" if (i, j) in best else kind, cell)
             for j, (kind, cell) in enumerate(zip(kinds, row, strict=True))
@@ -91,13 +89,6 @@ def table(
 def _cell(tag: str, kind: str, text: str) -> str:
     kind = f' class="{kind.strip()}"' if kind else ""
     return f"<{tag}{kind}>{escape(text)}</{tag}>"
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def picture(image: bytes, caption: str) -> str:

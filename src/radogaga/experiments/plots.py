@@ -1,14 +1,37 @@
-"""Arrays onto axes; no files, no models."""
+"""Plots of arrays; no files, no models."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 INK, ACCENT, SOFT = "#22313f", "#c0392b", "#5b8db8"
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as the content of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def panels(count: int, *, columns: int, width: float, height: float, margin: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its axes, ``(count,)``: panels of a width and height in inches.
+
+    The margin, in inches, is added to the figure's height.
+    """
+    columns = min(columns, count)
+    lines = -(-count // columns)
+    figure = Figure(figsize=(width * columns, height * lines + margin), layout="constrained")
+    places = figure.subplots(lines, columns, squeeze=False).ravel().tolist()
+    for unused in places[count:]:
+        unused.set_visible(False)
+    return figure, places[:count]
 
 
 def density_scatter(
@@ -62,12 +85,12 @@ def seed_spread(axes: Axes, values: Mapping[str, Sequence[float]], *, label: str
     axes.tick_params(labelsize=7)
 
 
-def ticks(axes: Axes, values: Sequence[float | None], *, label: str) -> None:
+def reference_marks(axes: Axes, values: Sequence[float | None], *, label: str) -> None:
     """Add to `seed_spread` a mark on every line that has a figure to compare with, and a legend if there is one."""
     known = [(value, place) for place, value in enumerate(values) if value is not None]
     if known:
-        include_residual, upright = zip(*known, strict=True)
-        axes.scatter(include_residual, upright, s=90, marker="|", color=ACCENT, linewidths=2, zorder=3, label=label)
+        x, y = zip(*known, strict=True)
+        axes.scatter(x, y, s=90, marker="|", color=ACCENT, linewidths=2, zorder=3, label=label)
         axes.figure.legend(loc="outside upper right", fontsize=7, frameon=False)
 
 

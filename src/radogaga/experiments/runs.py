@@ -1,4 +1,4 @@
-"""Many independent runs of one experiment: side by side, each kept as it ends, so that a stopped table goes on."""
+"""Independent runs of one experiment, several at a time, each kept on disk as it ends: a stopped table goes on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import numpy as np
 import sklearn
 import torch
 from joblib import Parallel, cpu_count, delayed
+from numpy.typing import NDArray
 
-from radogaga._utils.files import write_text
+from radogaga._utils.files import replace_file, write_text
 from radogaga.errors import InputError
 from radogaga.version import __version__
 
 Row = dict[str, Any]
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -29,20 +32,29 @@ class Run:
     Attributes
     ----------
     name : str
-        What its files are called.
+        The name of its files.
     function : callable
-        ``function(*arguments) -> (row, arrays)``: figures for the table, and arrays for the plots (none: not kept).
+        ``function(*arguments) -> (row, arrays)``: figures for the table, among them ``seconds``, and arrays for the
+        plots (none: no file).
     arguments : tuple
-        The function's arguments; they must travel between processes.
+        The function's arguments; they must be picklable.
+    steps : int
+        Training steps that the run reports, 0 for none. With steps the function takes ``on_step``, too: a function of
+        the number of steps done.
     """
 
     name: str
-    function: Callable[..., tuple[Row, dict[str, np.ndarray]]]
+    function: Callable[..., tuple[Row, Arrays]]
     arguments: tuple[Any, ...]
+    steps: int = 0
+
+
+def ignore(*_: Any) -> None:
+    """Do nothing with what is reported."""
 
 
 def claim_folder(out: Path, config: dict[str, Any], *, restart: bool = False) -> None:
-    """Make a folder the home of runs under one configuration, or refuse if it is that of another.
+    """Make a folder the home of runs with one configuration, or refuse if it is that of another.
 
     Parameters
     ----------
@@ -51,7 +63,7 @@ def claim_folder(out: Path, config: dict[str, Any], *, restart: bool = False) ->
     config : dict
         The settings that all its runs share, with the experiment's name.
     restart : bool
-        Whether to remove runs and checkpoints of the same experiment that are there, under whatever settings.
+        Whether to remove runs and checkpoints of the same experiment first, whatever their settings.
 
     Raises
     ------
@@ -62,8 +74,8 @@ def claim_folder(out: Path, config: dict[str, Any], *, restart: bool = False) ->
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     if path.is_file():
         if restart and f'"experiment": "{config["experiment"]}"' in path.read_text():
-            for kept_there in ("runs", "checkpoints"):
-                shutil.rmtree(out / kept_there, ignore_errors=True)
+            for folder in ("runs", "checkpoints"):
+                shutil.rmtree(out / folder, ignore_errors=True)
             write_text(path, text)
         elif path.read_text() != text:
             raise InputError(
@@ -77,9 +89,15 @@ def claim_folder(out: Path, config: dict[str, Any], *, restart: bool = False) ->
 
 
 def run_all(
-    runs: Sequence[Run], out: Path, *, jobs: int | None, done: Callable[[Run, Row], None], threads: int = 1
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    jobs: int | None,
+    threads: int = 1,
+    on_done: Callable[[Run, Row], object],
+    on_step: Callable[[Run, int], object] = ignore,
 ) -> list[Row]:
-    """Run what is not yet kept under ``out/runs``, several at a time, and return all rows in the order of the runs.
+    """Run what is not yet kept under ``out/runs``, and return all rows in the order of the runs.
 
     Parameters
     ----------
@@ -88,40 +106,43 @@ def run_all(
     out : Path
         The experiment's folder.
     jobs : int, optional
-        Processes side by side, by default as many as there are cores to use.
-    done : callable
-        Called with each run and its row as it ends, kept ones first.
+        Processes side by side, by default one for each core.
     threads : int
         Threads of each process: small networks gain nothing from more than one.
+    on_done : callable
+        Called with each run and its row as it ends, kept ones first.
+    on_step : callable, optional
+        Called with a run that has steps and the number of them that are done; such runs need one job.
     """
     rows: dict[str, Row] = {}
     for run in runs:
         path = _row_path(out, run)
         if path.is_file():
             rows[run.name] = json.loads(path.read_text())
-            done(run, rows[run.name])
+            on_done(run, rows[run.name])
     left = [run for run in runs if run.name not in rows]
-    work = (delayed(_run_and_keep)(run, out, threads) for run in left)
+    # What reports progress need not be picklable, so it is passed only where it is called.
+    work = (delayed(_run_and_keep)(run, out, threads, partial(on_step, run) if run.steps else None) for run in left)
     for run, row in Parallel(n_jobs=jobs or cpu_count(), return_as="generator_unordered")(work):
         rows[run.name] = row
-        done(run, row)
+        on_done(run, row)
     return [rows[run.name] for run in runs]
 
 
 def kept(runs: Sequence[Run], out: Path) -> list[Row]:
-    """Return the rows of those runs that have been run in a folder, in the order of the runs."""
+    """Return the rows of those runs that are kept in a folder, in the order of the runs."""
     paths = [_row_path(out, run) for run in runs]
     return [json.loads(path.read_text()) for path in paths if path.is_file()]
 
 
-def read_arrays(out: Path, name: str) -> dict[str, np.ndarray]:
+def read_arrays(out: Path, name: str) -> Arrays:
     """Return the arrays that a run kept."""
     with np.load(out / "runs" / f"{name}.npz", allow_pickle=False) as arrays:
         return dict(arrays)
 
 
 def environment() -> dict[str, str | int]:
-    """Return what a figure's reader needs to know of the machine and the versions."""
+    """Return the versions and the machine, for readers of the figures."""
     return {
         "radogaga": __version__,
         "python": platform.python_version(),
@@ -140,20 +161,18 @@ def write_result(out: Path, experiment: str, config: dict[str, Any], rows: Seque
     write_text(out / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
-def _run_and_keep(run: Run, out: Path, threads: int) -> tuple[Run, Row]:
+def _run_and_keep(run: Run, out: Path, threads: int, on_step: Callable[[int], object] | None) -> tuple[Run, Row]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        row, arrays = run.function(*run.arguments)
+        row, arrays = run.function(*run.arguments, **({"on_step": on_step} if on_step else {}))
     finally:
         torch.set_num_threads(before)
     row = {key: _plain(value) for key, value in row.items()}
     path = _row_path(out, run)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if arrays:
-        with path.with_name(f".{run.name}.part").open("wb") as file:
+        with replace_file(path.with_suffix(".npz")) as beside, beside.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        path.with_name(f".{run.name}.part").replace(path.with_suffix(".npz"))
     write_text(path, json.dumps(row, indent=1, allow_nan=False))
     return run, row
 

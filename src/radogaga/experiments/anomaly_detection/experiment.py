@@ -1,144 +1,69 @@
-"""Experiment 5.3: anomaly detection on four data sets, many random halves, and an honest field around it."""
+"""Experiment 5.3: anomaly detection on four data sets, over many random halves, beside other detectors."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from radogaga.datasets import anomaly as sets
+from radogaga.datasets.anomaly import ONE_HOT, RHO
 from radogaga.datasets.fetch import locate
 from radogaga.errors import InputError
-from radogaga.experiments.anomaly_detection import methods
-from radogaga.experiments.anomaly_detection.peers import PEERS, PYOD, has_pyod
-from radogaga.experiments.anomaly_detection.selection import COMPARED, compare
-from radogaga.experiments.anomaly_detection.settings import AS_PUBLISHED
-from radogaga.experiments.runs import Row, Run
-from radogaga.version import __version__
-
-PUBLISHED: dict[str, methods.Method] = {
-    "dagmm": methods.dagmm,
-    "radogaga-d": methods.radogaga_published,
-    "radogaga-log": partial(methods.radogaga_published, log=True),
-}
-CHOSEN: dict[str, methods.Method] = {
-    "radogaga-d-chosen": methods.radogaga_chosen,
-    "radogaga-log-chosen": partial(methods.radogaga_chosen, log=True),
-    "untrained-chosen": methods.untrained_chosen,
-}
-UNTUNED: dict[str, methods.Method] = {"radogaga-untuned": methods.radogaga_untuned}
-FAMILIES = {"published": PUBLISHED, "chosen": CHOSEN, "untuned": UNTUNED, "peer": {**PEERS, **PYOD}}
-METHODS = {name: method for family in FAMILIES.values() for name, method in family.items()}
-QUICK_RUNS, QUICK_EFFORT = 3, 0.2
+from radogaga.experiments.anomaly_detection import selection
+from radogaga.experiments.anomaly_detection.families import METHODS, family_of, scaling_of
+from radogaga.experiments.anomaly_detection.halves import read_halves
+from radogaga.experiments.anomaly_detection.methods import Fitted
+from radogaga.experiments.anomaly_detection.report import write
+from radogaga.experiments.anomaly_detection.settings import Config
+from radogaga.experiments.anomaly_detection.summary import terminal_table
+from radogaga.experiments.experiment import Experiment
+from radogaga.experiments.runs import Arrays, Row, Run
 
 
-@dataclass(frozen=True)
-class Config:
-    """What a table of this experiment is made with.
-
-    Attributes
-    ----------
-    data, methods : tuple of str
-        Which data sets, and which rows of the table.
-    runs : int
-        How many random halves.
-    quick : bool
-        Whether to train for a fifth of the steps.
-    published : bool
-        Whether the published family trains as long as it was published.
-    seed : int
-        The first run's seed.
-    columns : int
-        In how many columns KDDCup is written, 121, 120 or 118.
-    """
-
-    data: tuple[str, ...] = tuple(sets.RHO)
-    methods: tuple[str, ...] = ()
-    runs: int = 20
-    quick: bool = False
-    published: bool = False
-    seed: int = 0
-    columns: int = 121
-
-    def described(self) -> dict[str, Any]:
-        """Return all settings, as a result's reader needs them."""
-        return asdict(self)
-
-    def fixed(self) -> dict[str, Any]:
-        """Return the settings that rows in one folder have to share; which rows there are may grow."""
-        shared = {name: getattr(self, name) for name in ("quick", "published", "columns")}
-        return {"experiment": "anomaly", "radogaga": __version__, **shared}
-
-    def effort(self, family: str) -> float:
-        """Return the share of the full training that a family's methods get."""
-        if self.published and family == "published":
-            return AS_PUBLISHED
-        return QUICK_EFFORT if self.quick else 1.0
-
-
-def named_methods(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the methods that names of methods and families stand for; a family's, only those that can run here.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown, or one of PyOD's is asked for by name and PyOD is not installed.
-    """
-    found: dict[str, None] = {}
-    for name in names:
-        if name in FAMILIES:
-            found |= dict.fromkeys(m for m in FAMILIES[name] if m not in PYOD or has_pyod())
-        elif name not in METHODS:
-            raise InputError(f"Expected methods among {', '.join([*METHODS, *FAMILIES])}; got {name!r}.")
-        elif name in PYOD and not has_pyod():
-            raise InputError(f"Expected PyOD for {name}; it is not installed. Run: pip install 'radogaga[peers]'")
-        else:
-            found[name] = None
-    return tuple(found)
+def check(config: Config) -> None:
+    """Raise `InputError` if a data set's file is not there and cannot be fetched."""
+    for name in config.data:
+        locate("kddcup" if name.startswith("kddcup") else name)
 
 
 def plan(config: Config) -> list[Run]:
-    """Return the table's runs, the data sets in order, the methods in order within each.
+    """Return the runs: how settings were chosen, then the table's, data set by data set.
 
     Raises
     ------
     InputError
-        If a data set is unknown, its file is not there, or KDDCup is wanted in another number of columns.
+        If a data set is unknown, or KDDCup is asked for in another number of columns.
     """
-    if config.columns not in sets.ONE_HOT:
+    if config.columns not in ONE_HOT:
         raise InputError(f"Expected 121, 120 or 118 columns; got {config.columns}.")
     for name in config.data:
-        if name not in sets.RHO:
-            raise InputError(f"Expected a data set among {', '.join(sets.RHO)}; got {name!r}.")
-        locate("kddcup" if name.startswith("kddcup") else name)
-    seeds = range(config.seed, config.seed + config.runs)
-    # Run by run, so that whatever is there when somebody stops the table compares like with like.
-    return [
+        if name not in RHO:
+            raise InputError(f"Expected a data set among {', '.join(RHO)}; got {name!r}.")
+    # Seed by seed, so that the runs of a stopped table are of the same halves for all methods.
+    return selection.plan(config) + [
         Run(f"{data}-{method}-{seed}", run, (config, data, method, seed))
         for data in config.data
-        for seed in seeds
+        for seed in range(config.seed, config.seed + config.runs)
         for method in config.methods
     ]
 
 
-def run(config: Config, data: str, method: str, seed: int) -> tuple[Row, dict[str, NDArray[Any]]]:
+def run(config: Config, data: str, method: str, seed: int) -> tuple[Row, Arrays]:
     """Train one method on one random half and measure it on the other; a training that fails is a row as well."""
-    halves, rho = _halves(data, seed, config.columns)
+    halves, rho = read_halves(data, seed, config.columns)
     family = family_of(method)
-    row: Row = {"data": data, "method": method, "family": family, "scaling": _scaling_of(data, method)}
+    row: Row = {"data": data, "method": method, "family": family, "scaling": scaling_of(data, method)}
     row |= {"run": seed - config.seed, "seed": seed}
     start = time.perf_counter()
     try:
         fitted = METHODS[method](data, halves.train_x, seed, config.effort(family))
         trained = time.perf_counter()
-        scores, distinct = _score_each_once(fitted, halves.test_x)
+        scores, distinct = _score_distinct(fitted, halves.test_x)
     except (InputError, FloatingPointError) as error:
         failed = dict.fromkeys(("precision", "recall", "f1", "auroc", "auprc"), 0.0)
         seconds = time.perf_counter() - start
@@ -171,8 +96,10 @@ def measure(scores: NDArray[np.floating], anomaly: NDArray[np.bool_], rho: float
     }
 
 
-def with_differences(rows: Sequence[Row]) -> list[Row]:
-    """Return rows with ``difference``: F1 less that of the best other peer on the same split, None without one."""
+def compare_with_peers(out: Path, rows: Sequence[Row]) -> list[Row]:
+    """Return the table's rows with ``difference``: F1 less that of the best other peer on the same split, or None."""
+    del out
+    rows = [row for row in rows if "method" in row]
     splits: dict[tuple[str, int], dict[str, float]] = {}
     for row in rows:
         if row["family"] == "peer":
@@ -185,35 +112,7 @@ def with_differences(rows: Sequence[Row]) -> list[Row]:
     return compared
 
 
-def selection(config: Config, halves: int = 5) -> list[Row]:
-    """Return the held-out log densities that settings were chosen by, on the training halves of the first runs."""
-    seeds = range(config.seed, config.seed + min(config.runs, halves))
-    return [
-        row
-        for data in config.data
-        if data in COMPARED
-        for row in compare(data, [_halves(data, seed, config.columns)[0].train_x for seed in seeds])
-    ]
-
-
-def family_of(method: str) -> str:
-    """Return the family that a method's row belongs to."""
-    return next(family for family, members in FAMILIES.items() if method in members)
-
-
-@lru_cache(maxsize=1)
-def _read(name: str, columns: int) -> sets.Anomalies:
-    return sets.load(name, columns=columns)
-
-
-@lru_cache(maxsize=1)
-def _halves(data: str, seed: int, columns: int) -> tuple[sets.Split, float]:
-    """Return a run's split; the methods of one run follow each other, so the last one is kept."""
-    whole = sets.reverse(_read("kddcup", columns), seed) if data == "kddcup-rev" else _read(data, columns)
-    return sets.split(whole, seed), whole.rho
-
-
-def _score_each_once(fitted: methods.Fitted, x: torch.Tensor) -> tuple[NDArray[np.float64], int]:
+def _score_distinct(fitted: Fitted, x: torch.Tensor) -> tuple[NDArray[np.float64], int]:
     """Return all rows' scores and how many rows were scored: two in three of KDDCup's repeat another one."""
     distinct, place = torch.unique(x, dim=0, return_inverse=True)
     scores = fitted.score(distinct).detach().double().numpy()
@@ -222,21 +121,7 @@ def _score_each_once(fitted: methods.Fitted, x: torch.Tensor) -> tuple[NDArray[n
     return scores[place.numpy()], len(distinct)
 
 
-def _scaling_of(data: str, method: str) -> str:
-    if "@" in method:
-        return method.partition("@")[2]
-    if method == "isolation-forest":
-        return "none"
-    if method in UNTUNED:
-        return "its own"
-    if method in PUBLISHED:
-        return "min-max"
-    if method in CHOSEN and not data.startswith("kddcup"):
-        return "asinh"
-    return "standard"
-
-
-def _curves(scores: NDArray[np.float64], anomaly: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+def _curves(scores: NDArray[np.float64], anomaly: NDArray[np.bool_]) -> Arrays:
     """Return what the plots need of a run: histograms over a robust range, and a precision-recall curve."""
     low, high = float(np.quantile(scores, 0.01)), float(np.quantile(scores, 0.999))
     edges = np.linspace(low, high + 1e-9 * (1 + abs(high)), 61)
@@ -250,3 +135,8 @@ def _curves(scores: NDArray[np.float64], anomaly: NDArray[np.bool_]) -> dict[str
         "precision_curve": precision[thin],
         "recall_curve": recall[thin],
     }
+
+
+ANOMALY_DETECTION = Experiment(
+    "anomaly", check=check, plan=plan, table=terminal_table, report=write, compare=compare_with_peers
+)

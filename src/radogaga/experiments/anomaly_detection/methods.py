@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from radogaga._utils.linalg import residual_variance
-from radogaga.experiments.anomaly_detection.settings import CHOSEN, PUBLISHED, Network, Recipe
+from radogaga.experiments.anomaly_detection.settings import CHOSEN, PUBLISHED, Network, Settings
 from radogaga.experiments.baselines.dagmm import DAGMM
 from radogaga.method.autoencoder import Autoencoder
 from radogaga.method.density.density import Density
@@ -20,9 +20,11 @@ from radogaga.method.distortions.distortion import SquaredError
 from radogaga.method.initialization import initialize_pca
 from radogaga.method.networks.mlp import MLP, ResidualMLP
 from radogaga.method.noise import GaussianNoise
-from radogaga.method.objective import Identity, Log, RateDistortion, ResidualFeatures
+from radogaga.method.objective import Identity, Log, RateDistortion
+from radogaga.method.prior_features import ResidualFeatures
+from radogaga.method.priors.estimated_mixture import EstimatedMixture
 from radogaga.method.priors.kernel_density import KernelDensity
-from radogaga.method.priors.mixture import EstimatedMixture, Mixture
+from radogaga.method.priors.mixture import Mixture
 from radogaga.method.scaling import Scaling
 from radogaga.method.training.loop import encode, fit
 from radogaga.method.training.mixture_warmup import fit_with_mixture
@@ -31,17 +33,16 @@ from radogaga.tabular.estimator import RaDOGAGA
 Scorer = Callable[[Tensor], Tensor]
 """Raw rows ``(n, M)`` to scores ``(n,)``, higher = more normal."""
 
-# A latent that varies less than this, in units of the noise's variance, has died; DAGMM's has no unit but its own.
-_DEAD = 1e-2
-_DEAD_DAGMM = 1e-6
-_MOST_FOR_EM = 20_000
-# One row in so many is held out to stop training by, at most so many in all.
-_HELD_OUT, _MOST_HELD_OUT = 5, 5_000
+# A latent with less variance than this has collapsed: in units of the noise's variance, or of its own for DAGMM.
+_LEAST_VARIANCE, _LEAST_DAGMM_VARIANCE = 1e-2, 1e-6
+_MAX_EM_ROWS = 20_000
+# One row in five is held out for early stopping, 5,000 at most.
+_HELD_OUT, _MAX_HELD_OUT = 5, 5_000
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a method leaves: its score, and whether a latent has died on the training half."""
+    """A fitted method: its score, and whether a latent has collapsed on the training half."""
 
     score: Scorer
     collapsed: bool = False
@@ -58,7 +59,9 @@ def dagmm(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     model = DAGMM(_autoencoder(network, x), _estimated(network))
     fit(model, x, steps=network.steps(effort), **_options(network, effort, seed))
     model.fit_statistics(x)
-    return Fitted(model.log_prob, _died(model.features(x[:_MOST_FOR_EM])[:, : network.latents], _DEAD_DAGMM))
+    return Fitted(
+        model.log_prob, _collapsed(model.features(x[:_MAX_EM_ROWS])[:, : network.latents], _LEAST_DAGMM_VARIANCE)
+    )
 
 
 def radogaga_published(data: str, x: Tensor, seed: int, effort: float, *, log: bool = False) -> Fitted:
@@ -78,18 +81,18 @@ def radogaga_published(data: str, x: Tensor, seed: int, effort: float, *, log: b
     def score(rows: Tensor) -> Tensor:
         return torch.cat([-model.rate(part) for part in rows.split(8192)])
 
-    return Fitted(score, _died(autoencoder.encode(x[:_MOST_FOR_EM]), _DEAD * noise.variance))
+    return Fitted(score, _collapsed(autoencoder.encode(x[:_MAX_EM_ROWS]), _LEAST_VARIANCE * noise.variance))
 
 
 def radogaga_chosen(data: str, x: Tensor, seed: int, effort: float, *, log: bool = False) -> Fitted:
     """Train RaDOGAGA by the settings chosen for a data set."""
-    return _by_recipe(CHOSEN[data], x, seed, effort, log)
+    return _fit_chosen(CHOSEN[data], x, seed, effort, log=log)
 
 
 def untrained_chosen(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     """Leave the chosen RaDOGAGA as it starts: PCA and the same final prior."""
     del effort
-    return _by_recipe(CHOSEN[data], x, seed, 0.0, log=False)
+    return _fit_chosen(CHOSEN[data], x, seed, 0.0, log=False)
 
 
 def radogaga_untuned(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
@@ -100,61 +103,67 @@ def radogaga_untuned(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
         # Advice for whoever can change the table; here its columns are the paper's.
         warnings.simplefilter("ignore", UserWarning)
         model.fit(x.numpy())
-    z = torch.from_numpy(model.transform(x[:_MOST_FOR_EM].numpy()))
-    died = _died(z, _DEAD * model.density_.model.noise.variance)
-    return Fitted(lambda rows: torch.from_numpy(model.score_samples(rows.numpy())), died)
+    z = torch.from_numpy(model.transform(x[:_MAX_EM_ROWS].numpy()))
+    collapsed = _collapsed(z, _LEAST_VARIANCE * model.density_.model.noise.variance)
+    return Fitted(lambda rows: torch.from_numpy(model.score_samples(rows.numpy())), collapsed)
 
 
-def _by_recipe(recipe: Recipe, x: Tensor, seed: int, effort: float, log: bool) -> Fitted:
+def _fit_chosen(settings: Settings, x: Tensor, seed: int, effort: float, *, log: bool) -> Fitted:
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     held_out, rest = x[order[: len(x) // _HELD_OUT]], x[order[len(x) // _HELD_OUT :]]
     torch.manual_seed(seed)
-    model = start(recipe, rest, log=log)
-    steps = round(recipe.steps * effort)
+    model = start(settings, rest, log=log)
+    steps = round(settings.steps * effort)
     if steps:
         assert isinstance(model.prior, Mixture)
-        model.prior.fit(encode(model, rest[:_MOST_FOR_EM]), seed=seed)
-        rate = recipe.learning_rate
-        looks: dict[str, Any] = {"log_every": max(steps // 50, 1), "held_out": held_out[:_MOST_HELD_OUT]}
-        fit(model, rest, steps=steps, learning_rate=rate, seed=seed, **looks)
-    density = density_of(recipe, model, x, seed)
-    died = _died(encode(model, x), _DEAD * model.noise.variance)
-    return Fitted(lambda rows: density.log_prob(rows, include_residual=recipe.residual is not None), died)
+        model.prior.fit(encode(model, rest[:_MAX_EM_ROWS]), seed=seed)
+        fit(
+            model,
+            rest,
+            steps=steps,
+            learning_rate=settings.learning_rate,
+            seed=seed,
+            log_every=max(steps // 50, 1),
+            held_out=held_out[:_MAX_HELD_OUT],
+        )
+    density = fit_density(settings, model, x, seed)
+    collapsed = _collapsed(encode(model, x), _LEAST_VARIANCE * model.noise.variance)
+    return Fitted(lambda rows: density.log_prob(rows, include_residual=settings.residual is not None), collapsed)
 
 
-def start(recipe: Recipe, x: Tensor, *, log: bool) -> RateDistortion:
-    """Return a recipe's model as it starts: PCA, isometric, at the resolution that PCA leaves."""
-    scaling = recipe.scaling(x)
+def start(settings: Settings, x: Tensor, *, log: bool) -> RateDistortion:
+    """Return a model of some settings as it starts: PCA, isometric, at the resolution that PCA leaves."""
+    scaling = settings.scaling(x)
     s = scaling(x)
-    latents, features = recipe.latents(s), x.shape[1]
-    encoder = ResidualMLP(features, latents, recipe.hidden, nn.Tanh)
-    decoder = ResidualMLP(latents, features, recipe.hidden, nn.Tanh)
+    latents, features = settings.latents(s), x.shape[1]
+    encoder = ResidualMLP(features, latents, settings.hidden, nn.Tanh)
+    decoder = ResidualMLP(latents, features, settings.hidden, nn.Tanh)
     autoencoder = Autoencoder(encoder, decoder, latents, scaling)
     initialize_pca(autoencoder, x)
     left = residual_variance(s, latents)
-    noise = GaussianNoise(max(left**0.5, recipe.least_resolution))
-    model = RateDistortion(autoencoder, Mixture(latents, recipe.components), SquaredError(), noise)
+    noise = GaussianNoise(max(left**0.5, settings.least_resolution))
+    model = RateDistortion(autoencoder, Mixture(latents, settings.components), SquaredError(), noise)
     if log:
         _take_logarithm(model, left * (features - latents))
     return model
 
 
-def density_of(recipe: Recipe, model: RateDistortion, x: Tensor, seed: int) -> Density:
-    """Return a model's density, with the prior and the law of the residual that suit all of some rows."""
+def fit_density(settings: Settings, model: RateDistortion, x: Tensor, seed: int) -> Density:
+    """Return a model's density, its prior and the distribution of its residual fitted to rows."""
     z = encode(model, x)
-    if recipe.centres:
-        model.prior = KernelDensity.fit(z, max_centres=recipe.centres, rounds=0, seed=seed)
+    if settings.centres:
+        model.prior = KernelDensity.fit(z, max_centres=settings.centres, rounds=0, seed=seed)
     else:
-        model.prior = Mixture(z.shape[1], recipe.components)
+        model.prior = Mixture(z.shape[1], settings.components)
         model.prior.fit(z, seed=seed, restarts=3)
     directions = x.shape[1] - z.shape[1]
-    density = Density(model, x.shape[1], (recipe.residual or GaussianResidual)(directions))
+    density = Density(model, x.shape[1], (settings.residual or GaussianResidual)(directions))
     density.fit_residual(x)
     return density
 
 
 def _take_logarithm(model: RateDistortion, expected: float) -> None:
-    """Make h a logarithm that pulls as strongly as the identity does at the distortion that is to be expected."""
+    """Make h a logarithm with the slope of the identity at the expected distortion."""
     assert isinstance(model.penalty, Identity)
     model.penalty = Log(floor=expected)
     model.reconstruction_weight *= 2 * expected
@@ -173,5 +182,5 @@ def _estimated(network: Network) -> EstimatedMixture:
     return EstimatedMixture(network.latents + 2, network.components)
 
 
-def _died(z: Tensor, least: float) -> bool:
+def _collapsed(z: Tensor, least: float) -> bool:
     return bool((z.detach().var(0) < least).any())

@@ -1,4 +1,4 @@
-"""Other people's detectors on experiment 5.3's splits, so that nobody has to take our word for what ours adds."""
+"""Other detectors on experiment 5.3's splits."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from radogaga.experiments.anomaly_detection.methods import Fitted, Method
-from radogaga.method.scaling import AsinhScaling, Scaling
+from radogaga.experiments.anomaly_detection.settings import SCALINGS, ScalingMaker
+from radogaga.method.scaling import Scaling
 
-Choose = Callable[[Tensor], Scaling]
-
-SCALINGS: dict[str, Choose] = {"min-max": Scaling.min_max, "standard": Scaling.standard, "asinh": AsinhScaling.standard}
-# A detector that compares rows with rows, or trains on each for long, gets a random choice of so many; LUNAR, which
-# does both, of fewer.
-_MOST_ROWS, _MOST_FOR_LUNAR = 20_000, 5_000
+# Detectors that compare rows with rows, or that train slowly, get a random choice of rows; LUNAR does both.
+_MAX_ROWS, _MAX_LUNAR_ROWS = 20_000, 5_000
 
 
-def pca_mixture(scaling: Choose, data: str, x: Tensor, seed: int, effort: float) -> Fitted:
+def pca_mixture(scaling: ScalingMaker, data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     """Fit PCA at 99 % of the variance, and a mixture of two Gaussians to its components and the residual's length."""
     del data, effort
     scale, rows = _scaled(scaling, x, seed)
@@ -41,7 +38,7 @@ def pca_mixture(scaling: Choose, data: str, x: Tensor, seed: int, effort: float)
     return Fitted(lambda test: torch.from_numpy(mixture.score_samples(features(scale(test)))))
 
 
-def nearest_neighbours(scaling: Choose, data: str, x: Tensor, seed: int, effort: float) -> Fitted:
+def nearest_neighbours(scaling: ScalingMaker, data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     """Score by minus the distance to the fifth nearest training row."""
     del data, effort
     scale, rows = _scaled(scaling, x, seed)
@@ -56,10 +53,10 @@ def isolation_forest(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     return Fitted(lambda test: torch.from_numpy(forest.score_samples(test.numpy())))
 
 
-def pyod(make: Callable[[int], Any], most_rows: int, data: str, x: Tensor, seed: int, effort: float) -> Fitted:
+def pyod(make: Callable[[int], Any], max_rows: int, data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     """Fit a detector of PyOD's, with its own settings, on standardised columns; its scores grow with the anomaly."""
     del data, effort
-    scale, rows = _scaled(Scaling.standard, x, seed, most_rows)
+    scale, rows = _scaled(Scaling.standard, x, seed, max_rows)
     torch.manual_seed(seed)
     detector = make(seed).fit(rows)
     return Fitted(lambda test: torch.from_numpy(-np.asarray(detector.decision_function(scale(test)), float)))
@@ -91,9 +88,9 @@ PEERS: dict[str, Method] = {
     "isolation-forest": isolation_forest,
 }
 PYOD: dict[str, Method] = {
-    "pyod-autoencoder": partial(pyod, _auto_encoder, _MOST_ROWS),
-    "pyod-ecod": partial(pyod, _ecod, _MOST_ROWS),
-    "pyod-lunar": partial(pyod, _lunar, _MOST_FOR_LUNAR),
+    "pyod-autoencoder": partial(pyod, _auto_encoder, _MAX_ROWS),
+    "pyod-ecod": partial(pyod, _ecod, _MAX_ROWS),
+    "pyod-lunar": partial(pyod, _lunar, _MAX_LUNAR_ROWS),
 }
 
 
@@ -103,9 +100,9 @@ def has_pyod() -> bool:
 
 
 def _scaled(
-    scaling: Choose, x: Tensor, seed: int, most_rows: int = _MOST_ROWS
+    scaling: ScalingMaker, x: Tensor, seed: int, max_rows: int = _MAX_ROWS
 ) -> tuple[Callable[[Tensor], NDArray[np.float32]], NDArray[np.float32]]:
-    """Return the map from raw rows to scaled ones, and the scaled training rows, not too many of them."""
+    """Return the map from raw rows to scaled ones, and at most `max_rows` scaled training rows, chosen at random."""
     scale = scaling(x)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:most_rows]
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:max_rows]
     return (lambda rows: scale(rows).numpy()), scale(x[order]).numpy()

@@ -1,20 +1,23 @@
-"""Experiment 5.3's result as a terminal table, CSV files, plots and one page."""
+"""Experiment 5.3's result: CSV files, plots and one page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 
-from radogaga._utils import html as report
-from radogaga._utils.files import write_bytes, write_text
+from radogaga._utils import html
 from radogaga.datasets.anomaly import RHO
-from radogaga.experiments import plots as plotting
-from radogaga.experiments.anomaly_detection.summary import f1, names, number, published, spread, summary
-from radogaga.experiments.runs import Row, environment, read_arrays
+from radogaga.experiments import plots
+from radogaga.experiments.anomaly_detection import selection
+from radogaga.experiments.anomaly_detection.settings import WHERE_FROM, Config
+from radogaga.experiments.anomaly_detection.summary import f1, published, spread, summary, write_csv
+from radogaga.experiments.page import write_report
+from radogaga.experiments.runs import Arrays, Row, kept, read_arrays
+from radogaga.experiments.tables import Columns, distinct, format_row, headings, number
+
+SELECTION: Columns = {"gaussian": ("Gaussian", ".2f"), "student_t": ("Student's t", ".2f")}
 
 ABOUT = {
     "kddcup": "network connections; its normal ones, a fifth of the rows, are the anomalies",
@@ -40,8 +43,9 @@ NOT_BLIND = (
 )
 CHOICE = (
     "Median log density of held-out rows in raw units, within training halves, mean over the first of them; the "
-    "residual counts. Scalings were compared under the normal law first, which squared error stands for, and laws "
-    "under the scaling chosen: the best cell of all may be another one, min-max with Student's law for one."
+    "residual counts. Scalings were compared under the Gaussian residual first, which squared error implies, and "
+    "distributions of the residual under the scaling chosen: the best cell of all may be another one, min-max with "
+    "Student's t for one."
 )
 CAPTIONS = {
     "spread": "F1, one dot a run, the dark bar at the median; the red tick is the published mean. Look at the width: "
@@ -56,82 +60,43 @@ CAPTIONS = {
 }
 
 
-class Config(Protocol):
-    """What the page needs of an experiment's configuration."""
-
-    @property
-    def quick(self) -> bool:
-        """Whether training was cut short."""
-
-    def described(self) -> dict[str, Any]:
-        """Return all settings."""
-
-
-def write(
-    out: Path, config: Config, rows: Sequence[Row], settings: Sequence[Sequence[str]], selection: Sequence[Row] = ()
-) -> None:
-    """Write the plots as PNG and ``report.html`` with all of them inside.
-
-    Parameters
-    ----------
-    out : Path
-        The experiment's folder, where the runs keep their arrays.
-    config : Config
-        What the runs were made with.
-    rows : sequence of Row
-        All runs.
-    settings : sequence of sequences of str
-        What was chosen and where it came from: a header, then rows of words.
-    selection : sequence of Row
-        Held-out log densities that settings were chosen by.
-    """
-    pictures = {
-        (data, kind): report.png(figure)
-        for data in names(rows, "data")
-        for kind, figure in _figures(out, [row for row in rows if row["data"] == data]).items()
-    }
-    for (data, kind), image in pictures.items():
-        write_bytes(out / f"{kind}-{data}.png", image)
-    write_text(out / "report.html", _page(config, rows, settings, selection, pictures))
-
-
-def _page(
-    config: Config,
-    rows: Sequence[Row],
-    settings: Sequence[Sequence[str]],
-    selection: Sequence[Row],
-    pictures: dict[tuple[str, str], bytes],
-) -> str:
-    parts = [report.paragraph(READING)]
+def write(out: Path, config: Config, rows: Sequence[Row]) -> None:
+    """Write the CSV files, the plots as PNG, and ``report.html`` with all plots inside."""
+    write_csv(out, rows)
+    parts = [html.paragraph(READING)]
     if config.quick:
-        parts.append(report.paragraph("A quick run: training was cut short, and no figure here is a result."))
-    parts.append(report.heading("Means over runs"))
-    for data in names(rows, "data"):
-        parts += [report.subheading(_about(data)), _table([row for row in summary(rows) if row["data"] == data])]
-    if settings:
-        header, *lines = settings
-        parts.append(report.heading("What was chosen, and where each setting came from"))
-        parts += [report.table(header, lines, words=len(header), wrap=True), report.paragraph(NOT_BLIND)]
-    if selection:
+        parts.append(html.paragraph("A quick run: training was cut short, and no figure here is a result."))
+    parts.append(html.heading("Means over runs"))
+    for data in distinct(rows, "data"):
+        parts += [html.subheading(_about(data)), _table([row for row in summary(rows) if row["data"] == data])]
+    parts += _choices(kept(selection.plan(config), out))
+    pictures = {}
+    for data in distinct(rows, "data"):
+        parts.append(html.heading(data))
+        figures = _figures(out, [row for row in rows if row["data"] == data])
+        for kind, caption in CAPTIONS.items():
+            if kind in figures:
+                image = pictures[f"{kind}-{data}"] = plots.png(figures[kind])
+                parts.append(html.picture(image, caption))
+    write_report(out, "RaDOGAGA: anomaly detection", parts, config, pictures)
+
+
+def _choices(compared: Sequence[Row]) -> list[str]:
+    """Return the page's section on the settings, with the held-out log densities as far as there are any."""
+    header, *lines = WHERE_FROM
+    parts = [
+        html.heading("What was chosen, and where each setting came from"),
+        html.table(header, lines, words=len(header), wrap=True),
+        html.paragraph(NOT_BLIND),
+    ]
+    if compared:
+        cells = [[row["data"], row["scaling"], *format_row(row, SELECTION)] for row in compared]
         parts += [
-            report.subheading("Held-out log density, nats"),
-            _selection_table(selection),
-            report.paragraph(CHOICE),
+            html.subheading("Held-out log density, nats"),
+            html.table(["data", "scaling", *headings(SELECTION)], cells, words=2, grouped=True),
+            html.paragraph(CHOICE),
         ]
-    for data in names(rows, "data"):
-        parts.append(report.heading(data))
-        parts += [report.picture(pictures[data, kind], CAPTIONS[kind]) for kind in CAPTIONS if (data, kind) in pictures]
-    made = {"config": config.described(), "environment": environment()}
-    parts += [report.heading("How it was made"), report.preformatted(json.dumps(made, indent=2))]
-    return report.page("RaDOGAGA: anomaly detection", parts)
-
-
-def _selection_table(selection: Sequence[Row]) -> str:
-    laws = names(selection, "law")
-    figures = {(row["data"], row["scaling"], row["law"]): row["log_density"] for row in selection}
-    places = list(dict.fromkeys((data, scaling) for data, scaling, _ in figures))
-    cells = [[*place, *(number(figures[*place, law], ".2f") for law in laws)] for place in places]
-    return report.table(["data", "scaling", *laws], cells, words=2)
+    return parts
 
 
 def _about(data: str) -> str:
@@ -154,7 +119,7 @@ def _table(rows: Sequence[Row]) -> str:
         + [str(row["collapsed"]), number(row["fit_seconds"], ",.1f"), number(row["score_rows_per_second"], ",.0f")]
         for i, row in enumerate(rows)
     ]
-    return report.table(headings, cells, words=2, group_starts=starts[1:], best=bold)
+    return html.table(headings, cells, words=2, grouped=True, best=bold)
 
 
 def _figures(out: Path, rows: Sequence[Row]) -> dict[str, Figure]:
@@ -174,7 +139,7 @@ def _figures(out: Path, rows: Sequence[Row]) -> dict[str, Figure]:
             scalings.setdefault(base, {})[scaling] = f1(rows, row["method"])
     if any(len(group) > 1 for group in scalings.values()):
         figures["scaling"] = Figure(figsize=(7, 0.35 * max(map(len, scalings.values())) + 0.9), layout="constrained")
-        plotting.grouped_means(figures["scaling"].subplots(), scalings, label="F1")
+        plots.grouped_means(figures["scaling"].subplots(), scalings, label="F1")
     return figures
 
 
@@ -182,27 +147,22 @@ def _runs_figure(rows: Sequence[Row], means: Sequence[Row]) -> Figure:
     values = {row["method"]: f1(rows, row["method"]) for row in means}
     figure = Figure(figsize=(8, 0.27 * len(values) + 0.9), layout="constrained")
     axes = figure.subplots()
-    plotting.seed_spread(axes, values, label="F1 (right is better)")
-    plotting.ticks(axes, [published(row) for row in means], label="published")
+    plots.seed_spread(axes, values, label="F1 (right is better)")
+    plots.reference_marks(axes, [published(row) for row in means], label="published")
     return figure
 
 
-def _scores_figure(means: Sequence[Row], arrays: dict[str, dict[str, Any]]) -> Figure:
+def _scores_figure(means: Sequence[Row], arrays: dict[str, Arrays]) -> Figure:
     peers = [row for row in means if row["family"] == "peer" and row["f1_mean"] is not None]
     peers = sorted(peers, key=lambda row: -row["f1_mean"])[:2]
     shown = [row["method"] for row in means if row["method"].startswith("radogaga")] + [row["method"] for row in peers]
     # A table of other rows alone has a plot too.
     shown = [name for name in shown if name in arrays] or list(arrays)
-    columns = min(4, len(shown))
-    lines = -(-len(shown) // columns)
-    figure = Figure(figsize=(3 * columns, 2.1 * lines + 0.5), layout="constrained")
-    places = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes, name in zip(places, shown, strict=False):
+    figure, places = plots.panels(len(shown), columns=4, width=3, height=2.1, margin=0.5)
+    for axes, name in zip(places, shown, strict=True):
         kept = arrays[name]
         bins = kept["edges"], kept["histogram_normal"], kept["histogram_anomaly"]
-        plotting.score_histogram(axes, *bins, title=name, share=RHO.get(means[0]["data"]))
-    for axes in places[len(shown) :]:
-        axes.set_visible(False)
+        plots.score_histogram(axes, *bins, title=name, share=RHO.get(means[0]["data"]))
     handles = places[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     figure.supxlabel("score (right is more normal)", fontsize=8)
@@ -210,8 +170,8 @@ def _scores_figure(means: Sequence[Row], arrays: dict[str, dict[str, Any]]) -> F
     return figure
 
 
-def _curves_figure(means: Sequence[Row], first: dict[str, Row], arrays: dict[str, dict[str, Any]]) -> Figure:
-    families = names(means, "family")
+def _curves_figure(means: Sequence[Row], first: dict[str, Row], arrays: dict[str, Arrays]) -> Figure:
+    families = distinct(means, "family")
     curves = {name: (kept["recall_curve"], kept["precision_curve"]) for name, kept in arrays.items()}
     longest = max(sum(row["family"] == family for row in means) for family in families)
     figure = Figure(figsize=(3 * len(families), 3 + 0.15 * longest), layout="constrained")
@@ -220,5 +180,5 @@ def _curves_figure(means: Sequence[Row], first: dict[str, Row], arrays: dict[str
         own.sort(key=lambda name: -(first[name]["auprc"] or 0))
         named = {f"{name}  {number(first[name]['auprc'], '.3f')}": curves[name] for name in own}
         others = [curve for name, curve in curves.items() if name not in own]
-        plotting.precision_recall(axes, named, title=family, behind=others)
+        plots.precision_recall(axes, named, title=family, behind=others)
     return figure

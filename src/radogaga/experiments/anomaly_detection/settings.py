@@ -4,16 +4,71 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
 from radogaga._utils.linalg import components_for_variance, parallel_analysis
+from radogaga.datasets.anomaly import RHO
 from radogaga.method.density.residuals import GaussianResidual, StudentTResidual
 from radogaga.method.scaling import AsinhScaling, Scaling
+from radogaga.version import __version__
 
 AS_PUBLISHED = math.inf
 """The effort of as many steps as the paper's; 1 is ours, less is a part of it, 0 an untrained network."""
+_QUICK_EFFORT = 0.2
+
+ScalingMaker = Callable[[Tensor], Scaling]
+SCALINGS: dict[str, ScalingMaker] = {
+    "min-max": Scaling.min_max,
+    "standard": Scaling.standard,
+    "asinh": AsinhScaling.standard,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one table of this experiment.
+
+    Attributes
+    ----------
+    data, methods : tuple of str
+        The data sets, and the rows of the table.
+    runs : int
+        Number of random halves.
+    quick : bool
+        Whether to train for a fifth of the steps.
+    published : bool
+        Whether the published family trains as long as it was published.
+    seed : int
+        The first run's seed.
+    columns : int
+        Number of columns that KDDCup is encoded in: 121, 120 or 118.
+    """
+
+    data: tuple[str, ...] = tuple(RHO)
+    methods: tuple[str, ...] = ()
+    runs: int = 20
+    quick: bool = False
+    published: bool = False
+    seed: int = 0
+    columns: int = 121
+
+    def described(self) -> dict[str, Any]:
+        """Return all settings, for readers of the result."""
+        return asdict(self)
+
+    def fixed(self) -> dict[str, Any]:
+        """Return the settings that all runs in one folder share; data sets, methods and runs may be added."""
+        shared = {name: getattr(self, name) for name in ("quick", "published", "columns")}
+        return {"experiment": "anomaly", "radogaga": __version__, **shared}
+
+    def effort(self, family: str) -> float:
+        """Return the share of the full training that a family's methods get."""
+        if self.published and family == "published":
+            return AS_PUBLISHED
+        return _QUICK_EFFORT if self.quick else 1.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +112,7 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Settings:
     """How a RaDOGAGA is built, trained and turned into a score.
 
     Attributes
@@ -71,14 +126,17 @@ class Recipe:
     centres : int
         Most centres of the kernel density that is the prior afterwards; 0: the mixture, fitted once more.
     residual : type or None
-        Law of the residual in the score; none: the density along the manifold alone.
+        Distribution of the residual in the score; None: the density along the manifold alone.
     hidden : tuple of int
-        Widths of the networks that bend PCA; their activation is bounded, so far out the maps go on straight.
-    steps, learning_rate
+        Hidden widths of the networks that are added to PCA; their activation is bounded, so that far from the training
+        rows the maps are linear.
+    steps, learning_rate : int, float
         Most training steps; Adam's largest rate.
+    least_resolution : float
+        Smallest standard deviation of the noise, in scaled units.
     """
 
-    scaling: Callable[[Tensor], Scaling]
+    scaling: ScalingMaker
     latents: Callable[[Tensor], int]
     components: int
     centres: int = 0
@@ -100,12 +158,12 @@ def two(s: Tensor) -> int:
     return 2
 
 
-_KDDCUP = Recipe(Scaling.standard, nearly_all, components=4, centres=20_000)
+_KDDCUP = Settings(Scaling.standard, nearly_all, components=4, centres=20_000)
 CHOSEN = {
     "kddcup": _KDDCUP,
     "kddcup-rev": replace(_KDDCUP, components=2),
-    "thyroid": Recipe(AsinhScaling.standard, parallel_analysis, components=2),
-    "arrhythmia": Recipe(AsinhScaling.standard, two, components=2, residual=StudentTResidual),
+    "thyroid": Settings(AsinhScaling.standard, parallel_analysis, components=2),
+    "arrhythmia": Settings(AsinhScaling.standard, two, components=2, residual=StudentTResidual),
 }
 
 WHERE_FROM = (
@@ -115,8 +173,8 @@ WHERE_FROM = (
         "standard",
         "asinh of standard",
         "asinh of standard",
-        "Held-out log density in raw units (table below): asinh is best under the normal law that squared error stands "
-        "for. On KDDCup's indicator columns a density says nothing of scale: the plain choice.",
+        "Held-out log density in raw units (table below): asinh is best under the Gaussian residual that squared error "
+        "implies. On KDDCup's indicator columns a density says nothing of scale: the plain choice.",
     ),
     (
         "latents",
@@ -124,7 +182,7 @@ WHERE_FROM = (
         "2",
         "2",
         "Thyroid: Horn's parallel analysis (published: 1). Arrhythmia: as published, since the 22 of parallel analysis "
-        "give a mixture more parameters than there are rows. KDDCup: so many that the noise left is as fine as the "
+        "give a mixture more parameters than there are rows. KDDCup: enough that the noise left is as fine as the "
         "kernel's bandwidth.",
     ),
     ("components in training", "4, 2", "2", "2", "As published."),
@@ -141,8 +199,8 @@ WHERE_FROM = (
         "none",
         "none",
         "Student's t",
-        "Counted where the latents carry less than half of the training half's variance; its law, under the scaling "
-        "chosen before, by held-out log density.",
+        "Counted where the latents carry less than half of the training half's variance; its distribution, under the "
+        "scaling chosen before, by held-out log density.",
     ),
     (
         "resolution",
@@ -156,7 +214,7 @@ WHERE_FROM = (
         "PCA plus one hidden layer of 16, tanh",
         "same",
         "same",
-        "Fewer parameters than Thyroid has training rows; a bounded activation goes on straight where there are none.",
+        "Fewer parameters than Thyroid has training rows; with a bounded activation the map is linear far from them.",
     ),
     (
         "training",
@@ -166,4 +224,4 @@ WHERE_FROM = (
         "Stopped where the loss on a fifth of the training half is least.",
     ),
 )
-"""What was chosen for each data set and where it comes from, a header and rows of words."""
+"""What was chosen for each data set and where it comes from: headings, then rows."""

@@ -1,4 +1,4 @@
-"""Experiment 5.3's runs in one row a method: for the terminal, for files, and what the page is made of."""
+"""Experiment 5.3's runs, one row for each method: for the terminal, for files and for the page."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-
 from radogaga._utils.files import write_text
 from radogaga.experiments.runs import Row
+from radogaga.experiments.tables import Table, distinct, number
 
 PUBLISHED = {"kddcup": 0.9369, "thyroid": 0.4782, "arrhythmia": 0.4983, "kddcup-rev": 0.9380}
 """F1 of the row ``dagmm`` as published: Zong et al., ICLR 2018, which Kato et al., ICML 2020, quote."""
@@ -29,28 +28,21 @@ def summary(rows: Sequence[Row]) -> list[Row]:
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["data"], row["family"], row["method"]), []).append(row)
-    data, families = names(rows, "data"), names(rows, "family")
+    data, families = distinct(rows, "data"), distinct(rows, "family")
     order = sorted(groups, key=lambda key: (data.index(key[0]), families.index(key[1])))
     return [_summary_row(groups[key]) for key in order]
 
 
 def terminal_table(rows: Sequence[Row]) -> Table:
     """Return the summary as a table for the terminal."""
-    table = Table(title="Anomaly detection, means over runs")
-    for name in ("data", "family", "method"):
-        table.add_column(name, no_wrap=True)
-    for name in ("runs", "F1", "precision", "recall", "AUROC", "AUPRC", "to best peer", "collapsed"):
-        table.add_column(name, justify="right")
-    previous = None
-    for row in summary(rows):
-        if previous and row["data"] != previous:
-            table.add_section()
-        previous = row["data"]
-        figures = [number(row[f"{key}_mean"], ".3f") for key in MEANS[1:-1]]
-        difference = number(row["difference_mean"], "+.3f")
-        words = (row["data"], row["family"], row["method"], str(row["runs"]))
-        table.add_row(*words, spread(row, "f1"), *figures, difference, str(row["collapsed"]))
-    return table
+    headings = ["data", "family", "method", "runs", "F1", "precision", "recall", "AUROC", "AUPRC"]
+    cells = [
+        [row["data"], row["family"], row["method"], str(row["runs"]), spread(row, "f1")]
+        + [number(row[f"{key}_mean"], ".3f") for key in MEANS[1:-1]]
+        + [number(row["difference_mean"], "+.3f"), str(row["collapsed"])]
+        for row in summary(rows)
+    ]
+    return Table("Anomaly detection, means over runs", [*headings, "to best peer", "collapsed"], cells, words=3)
 
 
 def write_csv(out: Path, rows: Sequence[Row]) -> None:
@@ -74,11 +66,6 @@ def _summary_row(group: Sequence[Row]) -> Row:
     return row | {key: statistics.median(_known(group, key)) if _known(group, key) else None for key in MEDIANS}
 
 
-def names(rows: Sequence[Row], key: str) -> list[str]:
-    """Return what rows hold under a key, each once, in order."""
-    return list(dict.fromkeys(row[key] for row in rows))
-
-
 def f1(rows: Sequence[Row], method: str) -> list[float]:
     """Return a method's F1 of every run."""
     return _known([row for row in rows if row["method"] == method], "f1")
@@ -87,11 +74,6 @@ def f1(rows: Sequence[Row], method: str) -> list[float]:
 def published(row: Row) -> float | None:
     """Return the F1 that was published for a row, if any."""
     return PUBLISHED.get(row["data"]) if row["method"] == "dagmm" else None
-
-
-def number(value: float | None, form: str) -> str:
-    """Return a figure as text, or a dash where there is none."""
-    return "\N{EN DASH}" if value is None else format(value, form)
 
 
 def spread(row: Row, key: str, form: str = ".3f") -> str:

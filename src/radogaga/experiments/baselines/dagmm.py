@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from radogaga._utils.linalg import robust_cholesky
 from radogaga._utils.storage import save
 from radogaga.method.autoencoder import Autoencoder
-from radogaga.method.objective import PriorFeatures, ResidualFeatures, Terms
+from radogaga.method.objective import Terms
+from radogaga.method.prior_features import PriorFeatures, ResidualFeatures
+from radogaga.method.priors.estimated_mixture import EstimatedMixture
 from radogaga.method.priors.gaussians import mixture_log_prob
-from radogaga.method.priors.mixture import EstimatedMixture
 
 
 class DAGMM(nn.Module):
@@ -63,7 +64,7 @@ class DAGMM(nn.Module):
     ) -> None:
         super().__init__()
         self.autoencoder = autoencoder
-        self.autoencoder.log_gain.requires_grad_(False)
+        self.autoencoder.log_gain.requires_grad = False
         self.prior = prior
         self.energy_weight = energy_weight
         self.covariance_weight = covariance_weight

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from radogaga._utils.linalg import pearson
 from radogaga.experiments.baselines.beta_vae import BetaVAE, divergence
-from radogaga.images import Pictures
+from radogaga.experiments.runs import Arrays, Row
+from radogaga.images.pictures import Pictures
 from radogaga.method.distortions.distortion import Distortion
 from radogaga.method.distortions.ssim import SSIM
 from radogaga.method.isometry import Isometry, describe_grams, predicted_diagonal, probe
@@ -20,13 +21,12 @@ from radogaga.method.jacobians import gram
 from radogaga.method.objective import RateDistortion
 from radogaga.method.training.data import iter_batches
 
-_MOST_GRAMS = {False: 200, True: 40}  # of few latents, of many
+_MAX_GRAMS, _MAX_GRAMS_OF_MANY = 200, 40
 _MANY_LATENTS = 64
-_MOST_SILENCED = 1000
-_SHOWN, _STEPS, _FARTHEST = 8, 9, 2.0
-_TRAVERSED = (*range(9), 20, 21, 22, 200, 201, 202)
-
-Figures = dict[str, Any]
+_MAX_ABLATED = 1000
+_SHOWN = 8
+#: Traverses: places of latents by variance, steps, and standard deviations to either side.
+_TRAVERSED, _STEPS, _SPAN = (*range(9), 20, 21, 22, 200, 201, 202), 9, 2.0
 
 
 class Codes(NamedTuple):
@@ -52,7 +52,7 @@ class Codes(NamedTuple):
 
 @dataclass(frozen=True)
 class Embedding:
-    """What the measures need of a model, whichever kind it is.
+    """What is measured of any model.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Embedding:
     predict: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def of_rate_distortion(model: RateDistortion) -> Embedding:
+def rate_distortion_embedding(model: RateDistortion) -> Embedding:
     """Return the embedding of a RaDOGAGA."""
 
     def codes(x: Tensor) -> Codes:
@@ -90,7 +90,7 @@ def of_rate_distortion(model: RateDistortion) -> Embedding:
     return Embedding(codes, model.autoencoder.decode, model.distortion, model.constant, predict)
 
 
-def of_beta_vae(model: BetaVAE, distortion: Distortion, *, rescaled: bool) -> Embedding:
+def beta_vae_embedding(model: BetaVAE, distortion: Distortion, *, rescaled: bool) -> Embedding:
     """Return the embedding of a beta-VAE: its latents as they are, or each counted in posterior deviations."""
 
     def codes(x: Tensor) -> Codes:
@@ -105,10 +105,10 @@ def of_beta_vae(model: BetaVAE, distortion: Distortion, *, rescaled: bool) -> Em
 
 
 @torch.no_grad()
-def analyse(embedding: Embedding, test: Pictures, device: torch.device) -> tuple[Figures, dict[str, np.ndarray]]:
+def analyse(embedding: Embedding, test: Pictures, device: torch.device) -> tuple[Row, Arrays]:
     """Return a row's figures on held-out pictures, and the arrays that its plots are drawn from.
 
-    A latent is active if its variance is at least its noise's. Figures of the Gram matrices are over active latents
+    A latent is active if its variance is at least its noise's. Row of the Gram matrices are over active latents
     but for those that say "all"; under a constant that is fitted, their mean diagonal is 1 by that.
     """
     torch.manual_seed(0)
@@ -116,42 +116,43 @@ def analyse(embedding: Embedding, test: Pictures, device: torch.device) -> tuple
     coded = [embedding.codes(part.to(device)) for part in iter_batches(test)]
     codes = Codes(*map(torch.cat, zip(*coded, strict=True)))
     variance = codes.z.var(0)
-    live = (variance >= codes.deviation.square().mean(0)).nonzero()[:, 0]
-    live = live[(variance / codes.unit.square().mean(0))[live].argsort(descending=True)]
-    row, arrays = _isometry(embedding, codes, live, generator)
-    importance = _importance(embedding, codes, live)
-    row |= _quality(embedding, codes, test, device) | _importance_figures(arrays["spectrum"][live], importance)
+    active = (variance >= codes.deviation.square().mean(0)).nonzero()[:, 0]
+    active = active[(variance / codes.unit.square().mean(0))[active].argsort(descending=True)]
+    row, arrays = _isometry(embedding, codes, active, generator)
+    importance = _importance(embedding, codes, active)
+    row |= _quality(embedding, codes, test, device) | _importance_figures(arrays["spectrum"][active], importance)
     row |= {
         "latents": codes.z.shape[1],
-        "active": len(live),
+        "active": len(active),
         "rate": float(codes.rate.mean()),
         "bits_per_pixel": float(codes.rate.mean()) / math.log(2) / math.prod(test.shape[2:]),
     }
-    arrays |= {"importance": importance, "live": live} | _pictures(embedding, codes, test, live)
+    arrays |= {"importance": importance, "live": active} | _pictures(embedding, codes, test, active)
     return row, {name: values.cpu().numpy() for name, values in arrays.items()}
 
 
 def _isometry(
-    embedding: Embedding, codes: Codes, live: Tensor, generator: torch.Generator
-) -> tuple[Figures, dict[str, Tensor]]:
+    embedding: Embedding, codes: Codes, active: Tensor, generator: torch.Generator
+) -> tuple[Row, dict[str, Tensor]]:
     """Return figures of the Gram matrices at some pictures, over active latents, and the spectrum of all latents."""
-    chosen = torch.randperm(len(codes.z), generator=generator)[: _MOST_GRAMS[codes.z.shape[1] > _MANY_LATENTS]]
+    count = _MAX_GRAMS if codes.z.shape[1] <= _MANY_LATENTS else _MAX_GRAMS_OF_MANY
+    chosen = torch.randperm(len(codes.z), generator=generator)[:count]
     chosen = chosen.to(codes.z.device)
     grams = _grams(embedding, codes, chosen)
-    inner = grams[:, live][:, :, live]
+    inner = grams[:, active][:, :, active]
     constant = embedding.constant
     if constant is None:
-        constant = 1 / float(inner.diagonal(dim1=1, dim2=2).mean()) if len(live) else 1.0
+        constant = 1 / float(inner.diagonal(dim1=1, dim2=2).mean()) if len(active) else 1.0
     grams, inner = grams * constant, inner * constant
     variance = codes.z.var(0)
     spectrum = variance / codes.unit.square().mean(0) / constant
     pairs = {"all": probe(grams, generator), "active": probe(inner, generator)}
     arrays = {f"probe_{which}_{side}": pair[i] for which, pair in pairs.items() for i, side in enumerate(("z", "x"))}
     arrays |= {"spectrum": spectrum, "gram": inner.mean(0)}
-    row: Figures = {"probe_r_all": _correlation(*pairs["all"])}
-    if len(live) > 1:  # with fewer there is nothing to compare
-        prediction = embedding.predict(codes.z[chosen], variance, codes.deviation[chosen])[live]
-        isometry = describe_grams(inner, spectrum[live], prediction, generator)
+    row: Row = {"probe_r_all": pearson(*pairs["all"])}
+    if len(active) > 1:  # with fewer there is nothing to compare
+        prediction = embedding.predict(codes.z[chosen], variance, codes.deviation[chosen])[active]
+        isometry = describe_grams(inner, spectrum[active], prediction, generator)
         row |= _gram_figures(isometry, inner)
         arrays |= {"diagonal": isometry.diagonal, "diagonal_predicted": prediction}
     return row, arrays
@@ -163,7 +164,7 @@ def _grams(embedding: Embedding, codes: Codes, chosen: Tensor) -> Tensor:
     return unit[:, :, None] * grams * unit[:, None, :]
 
 
-def _gram_figures(isometry: Isometry, grams: Tensor) -> Figures:
+def _gram_figures(isometry: Isometry, grams: Tensor) -> Row:
     prediction = isometry.prediction
     ratio = grams.diagonal(dim1=1, dim2=2) / prediction
     root = prediction.rsqrt()
@@ -183,32 +184,32 @@ def _gram_figures(isometry: Isometry, grams: Tensor) -> Figures:
     }
 
 
-def _importance(embedding: Embedding, codes: Codes, live: Tensor) -> Tensor:
+def _importance(embedding: Embedding, codes: Codes, active: Tensor) -> Tensor:
     """Return the mean distortion when a latent is set to its mean, of each active latent, ``(A,)``."""
-    z = codes.z[:_MOST_SILENCED]
+    z = codes.z[:_MAX_ABLATED]
     mean = codes.z.mean(0)
     measured = []
-    for latent in live.tolist():
-        silent = z.clone()
-        silent[:, latent] = mean[latent]
-        pairs = zip(z.split(50), silent.split(50), strict=True)
+    for latent in active.tolist():
+        without = z.clone()
+        without[:, latent] = mean[latent]
+        pairs = zip(z.split(50), without.split(50), strict=True)
         measured.append(
             torch.cat([embedding.distortion(embedding.decode(a), embedding.decode(b)) for a, b in pairs]).mean()
         )
     return torch.stack(measured) if measured else z.new_zeros(0)
 
 
-def _importance_figures(predicted: Tensor, measured: Tensor) -> Figures:
+def _importance_figures(predicted: Tensor, measured: Tensor) -> Row:
     if len(measured) < 3:
         return {"importance_r": None, "importance_worst": None}
     logs = (measured / predicted).log()
     return {
-        "importance_r": _correlation(predicted.log(), measured.log()),
+        "importance_r": pearson(predicted.log(), measured.log()),
         "importance_worst": float(logs.abs().max().exp()),
     }
 
 
-def _quality(embedding: Embedding, codes: Codes, test: Pictures, device: torch.device) -> Figures:
+def _quality(embedding: Embedding, codes: Codes, test: Pictures, device: torch.device) -> Row:
     """Return PSNR and SSIM of reconstructions at clean and at noisy latents."""
     sums = torch.zeros(4, device=device)
     start = 0
@@ -230,16 +231,16 @@ def _quality(embedding: Embedding, codes: Codes, test: Pictures, device: torch.d
     }
 
 
-def _pictures(embedding: Embedding, codes: Codes, test: Pictures, live: Tensor) -> dict[str, Tensor]:
+def _pictures(embedding: Embedding, codes: Codes, test: Pictures, active: Tensor) -> dict[str, Tensor]:
     """Return originals, reconstructions and traverses as bytes, ``(..., C, H, W)``."""
     z = codes.z[:_SHOWN]
     noisy = z + codes.deviation[:_SHOWN] * torch.randn_like(z)
     shown = torch.stack([test[:_SHOWN].to(z), embedding.decode(z), embedding.decode(noisy)])
-    ranks = [rank for rank in _TRAVERSED if rank < len(live)]
+    ranks = [rank for rank in _TRAVERSED if rank < len(active)]
     mean, deviation = codes.z.mean(0), codes.z.std(0)
-    steps = torch.linspace(-_FARTHEST, _FARTHEST, _STEPS).to(z)
+    steps = torch.linspace(-_SPAN, _SPAN, _STEPS).to(z)
     lines = []
-    for latent in live[ranks].tolist():
+    for latent in active[ranks].tolist():
         line = mean.repeat(_STEPS, 1)
         line[:, latent] += steps * deviation[latent]
         lines.append(embedding.decode(line))
@@ -249,7 +250,3 @@ def _pictures(embedding: Embedding, codes: Codes, test: Pictures, live: Tensor) 
 
 def _as_bytes(pictures: Tensor) -> Tensor:
     return (255 * pictures.clamp(0, 1)).round().to(torch.uint8)
-
-
-def _correlation(a: Tensor, b: Tensor) -> float:
-    return float(torch.corrcoef(torch.stack([a, b]))[0, 1])

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from radogaga.experiments.baselines.beta_vae import BetaVAE, DecomposedBetaVAE
-from radogaga.images import Pictures
+from radogaga.experiments.image_isometry.settings import Config, Metric
+from radogaga.images.pictures import Pictures
 from radogaga.method.alignment import set_latent_scale
 from radogaga.method.autoencoder import Autoencoder
 from radogaga.method.distortions.distortion import Distortion, SquaredError
@@ -23,57 +23,51 @@ from radogaga.method.networks.pca_networks import PCADecoder, PCAEncoder
 from radogaga.method.noise import GaussianNoise, Noise, UniformNoise
 from radogaga.method.objective import Log, RateDistortion
 from radogaga.method.priors.factorized import Factorized
+from radogaga.method.priors.normal import Normal
 from radogaga.method.scaling import Scaling
-from radogaga.method.training.data import iter_batches
 from radogaga.method.training.history import History
-from radogaga.method.training.loop import fit
+from radogaga.method.training.loop import encode, fit
 
-_MOST_FOR_AXES, _MOST_FOR_GAIN = 8192, 500
-_AXES, _HIDDEN = 500, (1024, 1024)
-# Against learning faces by heart; in the decoder it is stiffness that keeps latents smooth, so less will do.
+_MAX_PCA_ROWS, _MAX_SCALE_ROWS = 8192, 500
+# Against overfitting; in the decoder the isometry penalty keeps latents smooth, so less will do.
 _DROPOUT, _DECODER_DROPOUT = 0.3, 0.1
-_NOISE_SHARE, _STIFFNESS = 1 / 20, 40.0
+_NOISE_SHARE, _ISOMETRY_PENALTY = 1 / 20, 40.0
 _SOFTNESS = 0.1
 _PROJECTIONS = 1
-_RATE_FROM_PCA = 1e-3
-# After a random start it is some thousands, later 200. Uncut, one near the 6,000th of 40,000 steps undid all before.
-_LONGEST_GRADIENT = 1000.0
+_PCA_LEARNING_RATE = 1e-3
+# After a random start the norm is some thousands, later 200. Without a bound, one gradient near the 6,000th of 40,000
+# steps undid all before.
+_MAX_GRAD_NORM = 1000.0
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a row is trained on and for how long.
+    """What one row is trained on, and how.
 
     Attributes
     ----------
+    config : Config
+        The table's settings.
+    metric : {"mse", "ssim"}
+        The distortion that the latents are to be isometric to.
     train : Pictures
         Pictures to train on.
-    metric : {"mse", "ssim"}
-        What isometric means.
-    size : {"small", "paper"}
-        The networks: the paper's with 256 latents, or ones that two cores train in minutes, with 32.
-    steps, seed, precision, device
-        As for `radogaga.fit`.
     checkpoint : Path
-        Where the training's state is kept.
+        The file of the training's state.
     progress : callable
-        Called with the model and the number of steps done since its last call.
+        Called with the model now and then, after its state was kept.
     """
 
+    config: Config
+    metric: Metric
     train: Pictures
-    metric: Literal["mse", "ssim"]
-    size: Literal["small", "paper"]
-    steps: int
-    seed: int
-    precision: Literal["fp32", "bf16"]
-    device: str
     checkpoint: Path
-    progress: Callable[[RateDistortion | BetaVAE, int], None]
+    progress: Callable[[RateDistortion | BetaVAE], None]
 
     @property
     def latents(self) -> int:
         """Number of latents."""
-        return 256 if self.size == "paper" else 32
+        return 256 if self.config.size == "paper" else 32
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -102,24 +96,25 @@ Method = Callable[[Task], Trained]
 
 
 def recommended(task: Task) -> Trained:
-    """RaDOGAGA(d) from PCA under the metric, stiff; noise of a twentieth of the last latent's variance keeps it active.
+    """RaDOGAGA(d) from PCA under the metric, with an isometry penalty.
 
-    Reconstructions count by the metric too, where the authors take squared error under both. Under 1 - SSIM pictures
-    bend away from black, where the metric has no bound; under squared error latents are projected by one step, as PCA's
-    are by nature: on new faces that is worth a tenth of a decibel.
+    Noise of a twentieth of the last latent's variance keeps that latent active. Reconstructions are measured by the
+    metric too, where the authors take squared error under both. Under 1 - SSIM pictures are softened near black, where
+    the metric has no bound; under squared error latents are projected by one Gauss-Newton step, which is worth a tenth
+    of a decibel on new faces.
     """
     by_squared_error = task.metric == "mse"
-    model = _principal(task, softness=0.0 if by_squared_error else _SOFTNESS)
-    model.isometry_penalty = _STIFFNESS
+    model = _pca_model(task, softness=0.0 if by_squared_error else _SOFTNESS)
+    model.isometry_penalty = _ISOMETRY_PENALTY
     model.autoencoder.projections = _PROJECTIONS if by_squared_error else 0
-    history = _fit(model, task, learning_rate=_RATE_FROM_PCA)
-    set_latent_scale(model.cpu(), task.train[:_MOST_FOR_GAIN])
+    history = _fit(model, task, learning_rate=_PCA_LEARNING_RATE)
+    set_latent_scale(model.cpu(), task.train[:_MAX_SCALE_ROWS])
     return model, history
 
 
 def pca(task: Task) -> Trained:
-    """PCA under the metric with the density of its latents: what isometry on average, without a curve, is worth."""
-    return _principal(task, softness=0.0), History()
+    """PCA under the metric with the density of its latents: what a linear map that is isometric on average reaches."""
+    return _pca_model(task, softness=0.0), History()
 
 
 def radogaga_d(task: Task) -> Trained:
@@ -167,7 +162,7 @@ METHODS: dict[str, Method] = {
 
 def convolutional(task: Task, *, outputs: int, linear: bool = False) -> tuple[nn.Module, nn.Module]:
     """Return the paper's encoder and decoder, or small ones of up to four layers for sides of 16 and more."""
-    if task.size == "paper":
+    if task.config.size == "paper":
         encoder = ConvolutionalEncoder(outputs, shape=task.shape)
         return encoder, ConvolutionalDecoder(task.latents, shape=task.shape, linear=linear)
     filters = (16, 32, 64, 64)[: _halvings(task.shape)]
@@ -185,53 +180,48 @@ def _halvings(shape: tuple[int, int, int]) -> int:
     return times
 
 
-def _principal(task: Task, *, softness: float) -> RateDistortion:
-    few = task.train[torch.linspace(0, len(task.train) - 1, min(len(task.train), _MOST_FOR_AXES)).long()]
+def _pca_model(task: Task, *, softness: float) -> RateDistortion:
+    few = task.train[torch.linspace(0, len(task.train) - 1, min(len(task.train), _MAX_PCA_ROWS)).long()]
     few[1::2] = few[1::2].flip(3)  # axes of faces and their mirror images, since both are trained on
-    axes = min(_AXES, math.prod(task.shape), len(few) // 2)
+    axes = min(task.config.axes, math.prod(task.shape), len(few) // 2)
     latents = min(task.latents, axes)
-    torch.manual_seed(task.seed)
-    encoder = PCAEncoder(latents, task.shape, axes, _HIDDEN, dropout=_DROPOUT)
-    decoder = PCADecoder(latents, task.shape, axes, _HIDDEN, dropout=_DECODER_DROPOUT, softness=softness)
+    torch.manual_seed(task.config.seed)
+    encoder = PCAEncoder(latents, task.shape, axes, task.config.hidden, dropout=_DROPOUT)
+    decoder = PCADecoder(latents, task.shape, axes, task.config.hidden, dropout=_DECODER_DROPOUT, softness=softness)
     autoencoder = Autoencoder(encoder, decoder, latents, Scaling(1))
-    last = float(initialize_metric_pca(autoencoder, few, task.distortion, seed=task.seed)[-1])
+    last = float(initialize_metric_pca(autoencoder, few, task.distortion, seed=task.config.seed)[-1])
     noise = GaussianNoise((_NOISE_SHARE * last) ** 0.5)
     weight = 1 / (2 * noise.variance)
-    return RateDistortion(
+    model = RateDistortion(
         autoencoder,
-        fitted_prior(autoencoder, task.train, noise),
+        Normal(latents),
         task.distortion,
         noise,
         reconstruction_distortion=task.whole_distortion,
         isometry_weight=weight,
         reconstruction_weight=weight,
     )
+    fit_prior(model, task)
+    return model
 
 
-def fitted_prior(autoencoder: Autoencoder, rows: Pictures, noise: Noise) -> Factorized:
-    """Return the factorized density of an autoencoder's latents under noise, at their own scale."""
-    return Factorized.fit(latents_of(autoencoder, rows), noise)
-
-
-@torch.no_grad()
-def latents_of(autoencoder: Autoencoder, rows: Pictures) -> Tensor:
-    """Return the latents of all pictures, ``(n, N)``, a part at a time."""
-    device = autoencoder.log_gain.device
-    return torch.cat([autoencoder.encode(part.to(device)) for part in iter_batches(rows)])
+def fit_prior(model: RateDistortion, task: Task) -> None:
+    """Give a model the factorized density of its latents of the training pictures, under its noise."""
+    model.prior = Factorized.fit(encode(model, task.train), model.noise, steps=task.config.prior_steps)
 
 
 def _published(
     task: Task, noise: Noise, *, reconstruction_weight: float, isometry_weight: float, floor: float | None
 ) -> Trained:
-    torch.manual_seed(task.seed)
+    torch.manual_seed(task.config.seed)
     encoder, decoder = convolutional(task, outputs=task.latents)
-    autoencoder = Autoencoder(encoder, decoder, task.latents, Scaling(1)).to(task.device)
+    autoencoder = Autoencoder(encoder, decoder, task.latents, Scaling(1)).to(task.config.device)
     _start_at_scale(autoencoder, task, 2 * isometry_weight * noise.variance)
     # The authors' networks have no gains; and those are quick enough to silence latents that no decoder uses yet.
-    autoencoder.log_gain.requires_grad_(False)
+    autoencoder.log_gain.requires_grad = False
     model = RateDistortion(
         autoencoder,
-        fitted_prior(autoencoder, task.train, noise),
+        Normal(task.latents),
         task.distortion,
         noise,
         reconstruction_distortion=SquaredError(),
@@ -239,16 +229,17 @@ def _published(
         reconstruction_weight=reconstruction_weight,
         penalty=None if floor is None else Log(floor),
     )
-    return model, _fit(model, task, learning_rate=_rate(task, small=3e-4), max_grad_norm=_LONGEST_GRADIENT)
+    fit_prior(model, task)
+    return model, _fit(model, task, learning_rate=_learning_rate(task, small=3e-4), max_grad_norm=_MAX_GRAD_NORM)
 
 
 @torch.no_grad()
 def _start_at_scale(autoencoder: Autoencoder, task: Task, constant: float) -> None:
     """Give all latents together the variance that the pictures have in the metric, times the constant.
 
-    Between them and the networks stand the gains, so that the decoder starts from latents of variance 1.
+    The gains take that scale, so that the decoder starts from latents of variance 1.
     """
-    x = task.train[:256].to(task.device)
+    x = task.train[:256].to(task.config.device)
     raw = autoencoder.encoder(x)
     last = [layer for layer in autoencoder.encoder.modules() if isinstance(layer, nn.Linear)][-1]
     deviation = raw.std(0).clamp_min(1e-6)
@@ -259,13 +250,13 @@ def _start_at_scale(autoencoder: Autoencoder, task: Task, constant: float) -> No
 
 
 def _beta_vae(task: Task, kind: type[BetaVAE]) -> Trained:
-    torch.manual_seed(task.seed)
+    torch.manual_seed(task.config.seed)
     encoder, decoder = convolutional(task, outputs=2 * task.latents, linear=True)
     if task.metric == "ssim":
         _start_at_mean(decoder, task.train[:256])
     weight = (1e5 if task.metric == "mse" else 1e4) * task.per_mean
     model = kind(encoder, decoder, task.whole_distortion, weight)
-    return model, _fit(model, task, learning_rate=_rate(task, small=1e-3))
+    return model, _fit(model, task, learning_rate=_learning_rate(task, small=1e-3))
 
 
 @torch.no_grad()
@@ -279,26 +270,27 @@ def _start_at_mean(decoder: nn.Module, x: Tensor) -> None:
     last.bias.copy_(x.mean((0, 2, 3)))
 
 
-def _rate(task: Task, *, small: float) -> float:
-    """Return the authors' rate for their network, and the one given for the small one, which bears more."""
-    return 1e-4 if task.size == "paper" else small
+def _learning_rate(task: Task, *, small: float) -> float:
+    """Return the authors' rate for their network, and the given one for the small network, which takes more."""
+    return 1e-4 if task.config.size == "paper" else small
 
 
 def _fit(
     model: RateDistortion | BetaVAE, task: Task, *, learning_rate: float, max_grad_norm: float = math.inf
 ) -> History:
+    config = task.config
     return fit(
         model,
         task.train,
-        steps=task.steps,
+        steps=config.steps,
         batch_size=64,
         learning_rate=learning_rate,
         max_grad_norm=max_grad_norm,
         schedule="one-cycle",
-        seed=task.seed,
-        device=task.device,
+        seed=config.seed,
+        device=config.device,
         checkpoint=task.checkpoint,
-        log_every=max(task.steps // 50, 1),
-        precision=task.precision,
-        progress=lambda steps: task.progress(model, steps),
+        log_every=max(config.steps // 50, 1),
+        precision=config.precision,
+        progress=lambda _: task.progress(model),
     )

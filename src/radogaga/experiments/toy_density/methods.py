@@ -14,9 +14,11 @@ from radogaga.method.distortions.distortion import SquaredError
 from radogaga.method.initialization import initialize_pca
 from radogaga.method.networks.mlp import MLP, ResidualMLP
 from radogaga.method.noise import GaussianNoise
-from radogaga.method.objective import LatentFeatures, Log, RateDistortion
+from radogaga.method.objective import Log, RateDistortion
+from radogaga.method.prior_features import LatentFeatures
+from radogaga.method.priors.estimated_mixture import EstimatedMixture
 from radogaga.method.priors.factorized import Factorized
-from radogaga.method.priors.mixture import EstimatedMixture, Mixture
+from radogaga.method.priors.mixture import Mixture
 from radogaga.method.priors.prior import Prior
 from radogaga.method.scaling import Scaling
 from radogaga.method.training.loop import encode, fit
@@ -63,9 +65,9 @@ def dagmm(x: Tensor, seed: int, steps: int) -> Trained:
 
 
 def dagmm_helped(x: Tensor, seed: int, steps: int) -> Trained:
-    """Train DAGMM with the help that RaDOGAGA(d) gets: scaling, faster steps, warm-up, EM at both ends.
+    """Train DAGMM with the help that RaDOGAGA(d) gets: scaling, a higher rate, warm-up, EM at both ends.
 
-    With so fast steps its published weights let the energy collapse a latent, so these are light: 1e-4 and 1e-9.
+    At that rate its published weights let the energy collapse a latent, so they are 1e-4 and 1e-9 instead.
     """
     model = _dagmm(x, seed, Scaling.root_mean_square(x))
     weights = 1e-4, 1e-9
@@ -105,7 +107,7 @@ def radogaga_factorized(x: Tensor, seed: int, steps: int) -> Trained:
 
 
 def default(x: Tensor, seed: int, steps: int) -> Trained:
-    """Train the recommended settings: a start as PCA, from coarse to fine, a rich mixture, then the likeliest one."""
+    """Train the recommended settings: from PCA, coarse to fine, a rich mixture, then the one that fits best."""
     model = _residual(x, seed, LATENTS, Mixture(LATENTS, 20))
     unfolding = {"warm_up": 0.4, "coarsening": 5.0}
     fit_with_mixture(
@@ -114,6 +116,17 @@ def default(x: Tensor, seed: int, steps: int) -> Trained:
     before = model.prior
     model.prior = Mixture.fit_best(encode(model, x), seed=seed)
     return Trained(model, before)
+
+
+METHODS: dict[str, Method] = {
+    "untrained": untrained,
+    "dagmm": dagmm,
+    "dagmm-helped": dagmm_helped,
+    "radogaga-factorized": radogaga_factorized,
+    "radogaga-d": radogaga_d,
+    "radogaga-log": radogaga_log,
+    "default": default,
+}
 
 
 def pca(x: Tensor, seed: int, *, dimensions: int, components: int) -> RateDistortion:

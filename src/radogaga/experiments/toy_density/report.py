@@ -1,19 +1,20 @@
-"""Experiment 5.2's result as a terminal table, plots and one page."""
+"""Experiment 5.2's result: medians over seeds, plots and one page."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich.table import Table
 
-from radogaga._utils import html as report
-from radogaga._utils.files import write_bytes, write_text
-from radogaga.experiments import plots as plotting
-from radogaga.experiments.runs import Row, environment, read_arrays
-from radogaga.experiments.toy_density.experiment import Config, medians
+from radogaga._utils import html
+from radogaga.experiments import plots
+from radogaga.experiments.page import write_report
+from radogaga.experiments.runs import Row, read_arrays
+from radogaga.experiments.tables import Table, distinct, format_row, headings, number
+from radogaga.experiments.toy_density.settings import Config
 
 COLUMNS = {
     "pearson": ("r", ".4f"),
@@ -33,7 +34,9 @@ COLUMNS = {
 }
 """Each figure of a row: its heading and its format."""
 
-TERMINAL = ("pearson", "pearson_log", "pearson_log_exact", "log_error_exact_sd", "gram_diag_mean")
+TERMINAL = {
+    key: COLUMNS[key] for key in ("pearson", "pearson_log", "pearson_log_exact", "log_error_exact_sd", "gram_diag_mean")
+}
 
 SOURCES = {
     "flat": "a linear isometric image of the source in 16 dimensions: the paper's data, where PCA is the right answer",
@@ -60,110 +63,96 @@ CAUTION = (
 )
 
 
-def write(out: Path, config: Config, rows: Sequence[Row]) -> None:
-    """Write the plots as PNG and ``report.html`` with all of them inside."""
-    pictures = {}
-    for source in config.sources:
-        pictures[f"scatter-{source}"] = report.png(_scatter(out, config, source))
-        pictures[f"spread-{source}"] = report.png(_spread(config, source, rows))
-    for name, image in pictures.items():
-        write_bytes(out / f"{name}.png", image)
-    write_text(out / "report.html", _page(config, rows, pictures))
-
-
 def terminal_table(rows: Sequence[Row]) -> Table:
     """Return the medians as a table for the terminal."""
     summary = medians(rows)
     seeds = max(row["seeds"] for row in summary)
-    table = Table(
-        title=f"Density on toy data, medians over {seeds} seeds" if seeds > 1 else "Density on toy data, 1 seed"
+    return Table(
+        f"Density on toy data, medians over {seeds} seeds" if seeds > 1 else "Density on toy data, 1 seed",
+        ["data", "method", *headings(TERMINAL)],
+        [[row["data"], row["method"], *format_row(row, TERMINAL)] for row in summary],
     )
-    table.add_column("data", no_wrap=True)
-    table.add_column("method", no_wrap=True)
-    for key in TERMINAL:
-        table.add_column(COLUMNS[key][0], justify="right")
-    previous = None
-    for row in summary:
-        if previous and row["data"] != previous:
-            table.add_section()
-        previous = row["data"]
-        table.add_row(row["data"], row["method"], *(_cell(row, key) for key in TERMINAL))
-    return table
 
 
-def _page(config: Config, rows: Sequence[Row], pictures: dict[str, bytes]) -> str:
+def write(out: Path, config: Config, rows: Sequence[Row]) -> None:
+    """Write the plots as PNG and ``report.html`` with all of them inside."""
     summary = medians(rows)
-    starts = [i for i, row in enumerate(summary) if i and row["data"] != summary[i - 1]["data"]]
-    headings = ["data", "method", "seeds", *(heading for heading, _ in COLUMNS.values())]
-    cells = [[row["data"], row["method"], str(row["seeds"]), *(_cell(row, key) for key in COLUMNS)] for row in summary]
     parts = [
-        report.paragraph(
-            "Experiment 5.2 of Kato et al., ICML 2020: is the density in the latent space the data's own?"
+        html.paragraph("Experiment 5.2 of Kato et al., ICML 2020: is the density in the latent space the data's own?"),
+        html.heading("Medians over seeds"),
+        html.table(
+            ["data", "method", "seeds", *headings(COLUMNS)],
+            [[row["data"], row["method"], str(row["seeds"]), *format_row(row, COLUMNS)] for row in summary],
+            words=2,
+            grouped=True,
         ),
-        report.heading("Medians over seeds"),
-        report.table(headings, cells, words=2, group_starts=starts),
-        report.paragraph(READING),
-        report.paragraph(CAUTION),
+        html.paragraph(READING),
+        html.paragraph(CAUTION),
     ]
-    for source in config.sources:
-        about = SOURCES[source]
+    pictures = {}
+    for source in distinct(rows, "data"):
+        own = [row for row in rows if row["data"] == source]
+        first = [row for row in own if row["seed"] == own[0]["seed"]]
+        scatter = pictures[f"scatter-{source}"] = plots.png(_scatter(out, first))
+        spread = pictures[f"spread-{source}"] = plots.png(_spread(own))
         parts += [
-            report.heading(source),
-            report.paragraph(f"{source}: {about}."),
-            report.picture(
-                pictures[f"scatter-{source}"],
-                f"Estimated (upright) against true (across) log density in nats, seed {config.seed}, one dot a row. "
+            html.heading(source),
+            html.paragraph(f"{source}: {SOURCES[source]}."),
+            html.picture(
+                scatter,
+                f"Estimated (upright) against true (across) log density in nats, seed {own[0]['seed']}, one dot a row. "
                 "The median error is subtracted, and named in the title as the offset; on the line they are equal.",
             ),
-            report.picture(
-                pictures[f"spread-{source}"],
-                "How far log densities are from perfect correlation, one dot a seed, the bar at the median.",
+            html.picture(
+                spread, "How far log densities are from perfect correlation, one dot a seed, the bar at the median."
             ),
         ]
-    parts += [report.heading("How it was made"), report.preformatted(_made(config))]
-    return report.page("RaDOGAGA: density on toy data", parts)
+    write_report(out, "RaDOGAGA: density on toy data", parts, config, pictures)
 
 
-def _made(config: Config) -> str:
-    lines = [f"{key}: {value}" for key, value in (config.described() | environment()).items()]
-    return "\n".join(lines)
+def medians(rows: Sequence[Row]) -> list[Row]:
+    """Return one row for each source and method, every figure the median over its seeds."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["data"], row["method"]), []).append(row)
+    return [
+        {"data": data, "method": method, "seeds": len(group), **_median_figures(group)}
+        for (data, method), group in groups.items()
+    ]
 
 
-def _cell(row: Row, key: str) -> str:
-    value = row.get(key)
-    return "" if value is None else format(value, COLUMNS[key][1])
+def _median_figures(group: Sequence[Row]) -> Row:
+    figures = {}
+    for key, value in group[0].items():
+        values = [row[key] for row in group if isinstance(row.get(key), float)]
+        if isinstance(value, float) and values:
+            figures[key] = statistics.median(values)
+    return figures
 
 
-def _scatter(out: Path, config: Config, source: str) -> Figure:
-    panels = [(method, "constant") for method in config.methods]
-    panels += [("default", "exact")] if "default" in config.methods else []
-    columns = min(5, len(panels))
-    lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(2.4 * columns, 2.7 * lines), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False).ravel()
-    for place, (method, volume) in zip(axes, panels, strict=False):
-        arrays = read_arrays(out, f"{source}-{method}-{config.seed}")
+def _scatter(out: Path, rows: Sequence[Row]) -> Figure:
+    panels = [(row, "constant", "pearson_log") for row in rows]
+    panels += [(row, "exact", "pearson_log_exact") for row in rows if row["method"] == "default"]
+    figure, axes = plots.panels(len(panels), columns=5, width=2.4, height=2.7)
+    for place, (row, volume, r) in zip(axes, panels, strict=True):
+        arrays = read_arrays(out, f"{row['data']}-{row['method']}-{row['seed']}")
         true, estimated = arrays["true"], arrays[volume]
         offset = float(np.median(estimated - true))
-        r = float(np.corrcoef(true, estimated)[0, 1])
-        name = f"{method}, {volume} volume" if method == "default" else method
+        name = f"{row['method']}, {volume} volume" if row["method"] == "default" else row["method"]
         limits = (float(np.quantile(true, 0.0005)) - 1, float(true.max()) + 1)
-        title = f"{name}\nr = {r:.3f}, offset {offset:+.1f}"
-        plotting.density_scatter(place, true, estimated - offset, title=title, limits=limits)
-    for place in axes[len(panels) :]:
-        place.set_visible(False)
+        title = f"{name}\nr = {number(row[r], '.3f')}, offset {offset:+.1f}"
+        plots.density_scatter(place, true, estimated - offset, title=title, limits=limits)
     figure.supxlabel("true log density, nats", fontsize=9)
     figure.supylabel("estimated log density, nats", fontsize=9)
     return figure
 
 
-def _spread(config: Config, source: str, rows: Sequence[Row]) -> Figure:
-    values: dict[str, list[float]] = {method: [] for method in config.methods}
+def _spread(rows: Sequence[Row]) -> Figure:
+    values: dict[str, list[float]] = {method: [] for method in distinct(rows, "method")}
     for row in rows:
-        if row["data"] == source and row["pearson_log_exact"] is not None:
+        if row["pearson_log_exact"] is not None:
             values[row["method"]].append(1 - row["pearson_log_exact"])
     figure = Figure(figsize=(7, 0.35 * len(values) + 0.9), layout="constrained")
-    plotting.seed_spread(
-        figure.subplots(), values, label="1 - r of log density, exact volume (left is better)", scale="log"
-    )
+    label = "1 - r of log density, exact volume (left is better)"
+    plots.seed_spread(figure.subplots(), values, label=label, scale="log")
     return figure
