@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint slow bench clean
+.PHONY: demo test lint slow figures bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/radogaga reproduce density --quick --out demo/density
@@ -20,9 +20,13 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/words.py
 
 slow: $(VENV)/ready
 	$(BIN)/python -m pytest -q -n auto -m slow
+
+figures:
+	$(PYTHON) tools/figures.py
 
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/training.py

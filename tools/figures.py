@@ -29,7 +29,9 @@ Table = list[list[str]]
 PLACE = re.compile(r"(<!-- results: (\S+\.json)((?: [^\s>]+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`|\]\([^)]*\)|<!--.*?-->", re.DOTALL | re.MULTILINE)
 DECIMAL = re.compile(r"(?<![\w.])\d*\.\d+")
-NO_FIGURE = re.compile(r"Python \d\.\d+|(?:[Ss]ections?|[Ee]xperiments?) \d\.\d|(?:radogaga|torch|version) \d+\.\d+(?:\.\d+)?")
+NO_FIGURE = re.compile(
+    r"Python \d\.\d+|(?:[Ss]ections?|[Ee]xperiments?) \d\.\d|(?:radogaga|torch|version) \d+\.\d+(?:\.\d+)?"
+)
 """Decimal numbers that were not measured: versions and the paper's sections."""
 
 LABELS = {
@@ -105,14 +107,18 @@ def show(row: Row | None, key: str, form: str) -> str:
     return format(row[mean], form) + ("" if spread is None else f" ± {spread:{form.lstrip('+')}}")
 
 
-def by_row(rows: Sequence[Row], labels: dict[str, str], columns: dict[str, tuple[str, str]], name: str = "method") -> Table:
+def by_row(
+    rows: Sequence[Row], labels: dict[str, str], columns: dict[str, tuple[str, str]], name: str = "method"
+) -> Table:
     """Return a line for each row; columns, heading to key and format, that no row has a figure for are left out."""
     kept = {heading: c for heading, c in columns.items() if any(show(row, *c) for row in rows)}
     lines = [[labels.get(row[name], row[name]), *(show(row, *c) for c in kept.values())] for row in rows]
     return [["", *kept], *lines]
 
 
-def by_data(rows: Sequence[Row], labels: dict[str, str], cell: Callable[[Row], Sequence[str]], below: Sequence[str] = ()) -> Table:
+def by_data(
+    rows: Sequence[Row], labels: dict[str, str], cell: Callable[[Row], Sequence[str]], below: Sequence[str] = ()
+) -> Table:
     """Return a line for each method, its cells for one data set beside those for the next.
 
     With headings `below`, there are as many cells for each data set, and these words stand in the first line under it.
@@ -135,13 +141,13 @@ def tables(rows: Sequence[Row]) -> Table:
 
 
 def tables_digits(rows: Sequence[Row]) -> Table:
-    """What training does where rows lie on bent sheets."""
+    """AUPRC on digits, trained and not."""
     rows = [row for row in rows if "auprc_digits" in row]
     return by_row(rows, LABELS, {"AUPRC, digits": ("auprc_digits", ".3f")})
 
 
 def tables_differences(rows: Sequence[Row]) -> Table:
-    """What settings of the estimator cost and gain."""
+    """Differences between settings of the estimator."""
     return by_row(rows, LABELS, {"AUROC": ("auroc", "+.4f"), "AUPRC": ("auprc", "+.4f")})
 
 
@@ -166,7 +172,8 @@ def toy_density_fresh_seeds(rows: Sequence[Row]) -> Table:
 
 def errors(rows: Sequence[Row]) -> Table:
     """Errors in nats, and the diagonal of J'AJ beside what theory predicts."""
-    rows = [row | {"label": f"{row['data']}, {TOY[row['method']]}"} for row in rows if "gram_diag_mean" in row]
+    rows = [row for row in rows if row["method"] in ("radogaga-d", "default") and "gram_diag_mean" in row]
+    rows = [row | {"label": f"{row['data']}, {TOY[row['method']]}"} for row in rows]
     columns = {
         "error, isometric": ("log_error", "+.3f"),
         "error, exact": ("log_error_exact", "+.3f"),
@@ -196,7 +203,7 @@ def isometry(rows: Sequence[Row]) -> Table:
 
 
 def isometry_by_metric(rows: Sequence[Row]) -> Table:
-    """The same, rows of several sizes and metrics in one table."""
+    """As `isometry`, with rows of several sizes and metrics in one table."""
 
     def label(row: Row) -> str:
         size = f"{row['size']} x {row['size']}, " if "size" in row else ""

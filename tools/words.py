@@ -33,11 +33,11 @@ PATTERN = re.compile(
 
 
 def found(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and the word of each place where a text uses one.
+    r"""Yield the line and the word of each place where a text uses one.
 
     Examples
     --------
-    >>> list(found("a mixture\\nwhose law is so\\n# many"))
+    >>> list(found("a mixture\nwhose law is so\n# many"))
     [(2, 'law'), (2, 'so many')]
     """
     for match in PATTERN.finditer(text):
