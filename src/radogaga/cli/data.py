@@ -30,7 +30,10 @@ def data_fetch(
     ] = None,
 ) -> None:
     """Fetch a file of the experiments, check it and print where it lies; one that is there already is kept."""
+    from radogaga.cli.rendering import progress_bar
     from radogaga.datasets.fetch import FILES, fetch
 
     for wanted in FILES if name == "all" else [name]:
-        typer.echo(str(fetch(wanted, folder=folder, progress=True)))
+        with progress_bar(wanted) as progress:
+            path = fetch(wanted, folder=folder, progress=progress)
+        typer.echo(str(path))

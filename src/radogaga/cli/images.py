@@ -31,7 +31,7 @@ def images_prepare(
 ) -> None:
     """Make one memory-mapped array of pictures, cropped and resized, and list what could not be read."""
     from radogaga.cli.rendering import progress_bar
-    from radogaga.images import prepare_images
+    from radogaga.images.prepare import prepare_images
 
     if crop != "centre" and not (crop.isdecimal() and int(crop)):
         raise InputError(f"Expected --crop centre or a number of pixels; got {crop!r}.")

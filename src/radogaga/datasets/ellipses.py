@@ -1,4 +1,4 @@
-"""Pictures made on the spot: soft ellipses of ten properties, for demonstrations and tests without data."""
+"""Generated pictures: soft ellipses of random place, shape and colours, for demonstrations and tests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from radogaga._utils.files import replace_file
 from radogaga.errors import InputError
 
-_ALL_AT_ONCE = 256
+_BATCH = 256
 
 
 def soft_ellipses(count: int, size: int = 32, *, seed: int = 0) -> NDArray[np.uint8]:
@@ -31,10 +32,10 @@ def soft_ellipses(count: int, size: int = 32, *, seed: int = 0) -> NDArray[np.ui
     angle = random.uniform(0, np.pi, (count, 1, 1))
     inside, outside = random.uniform(0.5, 1.0, (count, 1, 1, 3)), random.uniform(0.0, 0.5, (count, 1, 1, 3))
     line = np.linspace(-1, 1, size)
-    include_residual, down = line[None, None, :] - place[:, 0], line[None, :, None] - place[:, 1]
-    along = (include_residual * np.cos(angle) + down * np.sin(angle)) / radius[:, 0]
-    beside = (down * np.cos(angle) - include_residual * np.sin(angle)) / radius[:, 1]
-    edge = 1 / (1 + np.exp(6 * (np.hypot(along, beside) - 1)))
+    x, y = line[None, None, :] - place[:, 0], line[None, :, None] - place[:, 1]
+    major = (x * np.cos(angle) + y * np.sin(angle)) / radius[:, 0]
+    minor = (y * np.cos(angle) - x * np.sin(angle)) / radius[:, 1]
+    edge = 1 / (1 + np.exp(6 * (np.hypot(major, minor) - 1)))
     pictures = outside + (inside - outside) * edge[..., None]
     return np.rint(255 * pictures).astype(np.uint8)
 
@@ -42,16 +43,16 @@ def soft_ellipses(count: int, size: int = 32, *, seed: int = 0) -> NDArray[np.ui
 def write_ellipses(
     out: str | Path, count: int, size: int = 32, *, seed: int = 0, progress: Callable[[int, int], object] | None = None
 ) -> None:
-    """Write soft shapes as PNG files in a zip, beside its place first and then renamed into it.
+    """Write soft ellipses as PNG files in a zip.
 
     Parameters
     ----------
     out : path
         The zip's file.
     count, size : int
-        How many pictures, and their side in pixels.
+        Number of pictures, and their side in pixels.
     seed : int
-        Draws the shapes.
+        Seeds the pictures.
     progress : callable
         Called as ``progress(done, total)``.
 
@@ -73,20 +74,12 @@ def write_ellipses(
     out = Path(out)
     if out.suffix != ".zip":
         raise InputError(f"Expected a file *.zip to write to; got {out}. Add the ending.")
-    beside = out.with_name(f".{out.name}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(beside, "w") as archive:
-            for start in range(0, count, _ALL_AT_ONCE):
-                some = soft_ellipses(min(_ALL_AT_ONCE, count - start), size, seed=seed + start)
-                for i, picture in enumerate(some, start):
-                    buffer = io.BytesIO()
-                    Image.fromarray(picture).save(buffer, "PNG")
-                    archive.writestr(f"{i:05}.png", buffer.getvalue())
-                if progress:
-                    progress(start + len(some), count)
-        beside.replace(out)
-    except OSError as error:
-        raise InputError(f"Expected to write {out}; it failed ({error.strerror}). Pass another place.") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    with replace_file(out) as beside, zipfile.ZipFile(beside, "w") as archive:
+        for start in range(0, count, _BATCH):
+            some = soft_ellipses(min(_BATCH, count - start), size, seed=seed + start)
+            for i, picture in enumerate(some, start):
+                buffer = io.BytesIO()
+                Image.fromarray(picture).save(buffer, "PNG")
+                archive.writestr(f"{i:05}.png", buffer.getvalue())
+            if progress:
+                progress(start + len(some), count)

@@ -1,23 +1,25 @@
-"""The experiments' files: where they lie here, and where they are fetched from. Nothing is fetched on import."""
+"""The experiments' files: where they lie here, and where they are fetched from."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import pooch
 
-from radogaga.datasets.toy import data_folder
+from radogaga.datasets.paths import data_folder, data_home
 from radogaga.errors import InputError
 
 GITHUB = "https://raw.githubusercontent.com"
 CHUNK = 2**16
-TIMEOUT = 30  # seconds without a byte
+TIMEOUT = 30.0  # seconds without a byte
+
+Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,17 @@ def locate(name: str) -> Path:
 def find(name: str) -> Path | None:
     """Return where a file of the experiments lies here, or None; nothing is fetched."""
     file, folder = _file(name), data_folder()
-    path = _home() / file.path
+    path = data_home() / file.path
     return path if (path.is_file() if folder else _is_whole(path, file)) else None
 
 
 def fetch(
-    name: str, *, folder: str | Path | None = None, urls: Sequence[str] | None = None, progress: bool = False
+    name: str,
+    *,
+    folder: str | Path | None = None,
+    urls: Sequence[str] | None = None,
+    progress: Progress | None = None,
+    timeout: float = TIMEOUT,
 ) -> Path:
     """Fetch a file of the experiments, from the first server that gives the right bytes, and return its path.
 
@@ -139,8 +146,10 @@ def fetch(
         whole.
     urls : sequence of str, optional
         Servers to ask in place of the known ones, in this order. The checksum stays.
-    progress : bool
-        Show a bar on the error stream.
+    progress : callable, optional
+        Called as ``progress(done, total)``, in bytes.
+    timeout : float
+        Seconds to wait for a server that sends nothing.
 
     Raises
     ------
@@ -148,12 +157,12 @@ def fetch(
         If the name is unknown, no server gives the right bytes, or the file cannot be written.
     """
     file = _file(name)
-    path = Path(folder or _home()) / file.path
+    path = Path(folder or data_home()) / file.path
     if _is_whole(path, file):
         return path
     failures = []
     for url in file.urls if urls is None else urls:
-        failure = _download(url, path, file, progress)
+        failure = _download(url, path, file, progress, timeout)
         if failure is None:
             return path
         failures.append(f"{urlsplit(url).hostname or url}: {failure}")
@@ -169,10 +178,6 @@ def _file(name: str) -> File:
     return FILES[name]
 
 
-def _home() -> Path:
-    return data_folder() or Path(pooch.os_cache("radogaga"))
-
-
 def _is_whole(path: Path, file: File) -> bool:
     try:
         with path.open("rb") as content:
@@ -183,17 +188,17 @@ def _is_whole(path: Path, file: File) -> bool:
         raise InputError(f"Expected to read {path}; it failed ({error.strerror}). Check what is there.") from None
 
 
-def _download(url: str, path: Path, file: File, progress: bool) -> str | None:
-    """Put a file in its place if a server gives the right bytes, else say briefly why it did not."""
+def _download(url: str, path: Path, file: File, progress: Progress | None, timeout: float) -> str | None:
+    """Put a file in its place and return None, or return why a server does not give the right bytes."""
     # Not needed where every file is here already, and slow to import.
     from requests import RequestException
 
     try:
-        with _bar(file, progress) as bar, _quiet():
+        with _quiet():
             downloader = pooch.HTTPDownloader(
-                bar,
+                _Bar(progress, file.size) if progress else False,
                 CHUNK,
-                timeout=TIMEOUT,
+                timeout=timeout,
                 headers={"Accept-Encoding": "identity"},
                 hooks={"response": _keep_encoded},
             )
@@ -244,30 +249,19 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-@contextmanager
-def _bar(file: File, wanted: bool) -> Iterator[_Bar | Literal[False]]:
-    if not wanted:
-        yield False
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as shown:
-        yield _Bar(shown, shown.add_task(Path(file.path).name, total=file.size))
-
-
 class _Bar:
-    """What pooch asks of a progress bar, shown by rich."""
+    """The progress bar that pooch asks for."""
 
-    def __init__(self, shown: Any, task: Any) -> None:
-        self.shown, self.task = shown, task
-        self.total = 0  # pooch sets it to what the server says
+    def __init__(self, progress: Progress, size: int) -> None:
+        self.progress, self.size, self.done = progress, size, 0
+        self.total = 0  # set by pooch to what the server says
 
     def update(self, size: int) -> None:
-        self.shown.advance(self.task, size)
+        self.done += size
+        self.progress(min(self.done, self.size), self.size)
 
     def reset(self) -> None:
-        self.shown.reset(self.task)
+        self.done = 0
 
     def close(self) -> None:
-        """Do nothing: rich takes the bar away by itself."""
+        """Do nothing: the bar is the caller's."""

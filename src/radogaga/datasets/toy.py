@@ -1,9 +1,8 @@
-"""The toy law of section 5.2 and its two curved twins, drawn here or read from the authors' file."""
+"""The toy distribution of section 5.2 and two curved versions of it, drawn here or read from the authors' file."""
 
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def flat(rows: int = 10_000, seed: int = 0) -> Toy:
 
     Examples
     --------
-    >>> from radogaga.datasets import flat
+    >>> from radogaga.datasets.toy import flat
     >>> flat(rows=300).x.shape
     torch.Size([300, 16])
     """
@@ -58,7 +57,7 @@ def flat(rows: int = 10_000, seed: int = 0) -> Toy:
 
 
 def rolled(rows: int = 10_000, seed: int = 0) -> Toy:
-    """Draw the flat data's isometric but curved twin: each source coordinate rolled on a circle, rotated into R^16.
+    """Draw curved data that is isometric to the flat source: each coordinate rolled on a circle, rotated into R^16.
 
     s_i becomes 3.5 (cos(s_i / 3.5), sin(s_i / 3.5)). Lengths along the manifold are kept, so the true density stays
     the source's, while no linear map can follow it.
@@ -71,7 +70,7 @@ def rolled(rows: int = 10_000, seed: int = 0) -> Toy:
 
 
 def warped(rows: int = 10_000, seed: int = 0) -> Toy:
-    """Draw the flat data's intrinsically curved twin, x = Q (u, c u1u2, c u2u3, c u1u3, c sin 2u), u = (s - 5) / 5.
+    """Draw intrinsically curved data, x = Q (u, c u1u2, c u2u3, c u1u3, c sin 2u) with u = (s - 5) / 5.
 
     With c = 1.2. No flat space is isometric to it; the true density is the source's over the map's volume factor.
     """
@@ -84,7 +83,7 @@ def warped(rows: int = 10_000, seed: int = 0) -> Toy:
 
 
 def source_log_prob(source: Tensor) -> Tensor:
-    """Return the toy law's log density at source points, ``(n, 3) -> (n,)``, in nats."""
+    """Return the source mixture's log density at source points, ``(n, 3) -> (n,)``, in nats."""
     squares = (source[:, None] - MEANS).square().sum(-1)
     log_prob = -0.5 * squares / VARIANCES - 1.5 * (2 * math.pi * VARIANCES).log()
     return log_prob.logsumexp(1) - math.log(len(MEANS))
@@ -138,12 +137,6 @@ def read_toy(path: str | Path) -> Toy:
         row = int((density <= 0).nonzero()[0])
         raise InputError(f"Expected positive densities in column 16 of {path}; got {density[row].item()} in row {row}.")
     return Toy(x, density.log(), component.long())
-
-
-def data_folder() -> Path | None:
-    """Return the folder that ``RADOGAGA_DATA`` names, if it is set."""
-    named = os.environ.get("RADOGAGA_DATA")
-    return Path(named) if named else None
 
 
 def _draw_source(rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Idx files, in which MNIST and its kin come: grey numbers after a head that says how many, how high and how wide."""
+"""Idx files, the format of MNIST: grey numbers after a header with their count, height and width."""
 
 from __future__ import annotations
 

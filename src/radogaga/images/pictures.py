@@ -1,4 +1,4 @@
-"""Pictures to train on, made of bytes on disk a batch at a time."""
+"""Pictures to train on, read from bytes on disk a batch at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Pictures:
     Examples
     --------
     >>> import numpy as np
-    >>> from radogaga.images import Pictures
+    >>> from radogaga.images.pictures import Pictures
     >>> grey = np.array([[[[0], [51]]], [[[255], [204]]]], dtype=np.uint8)
     >>> pictures = Pictures(grey, rows=[1])
     >>> pictures.shape, pictures[:]

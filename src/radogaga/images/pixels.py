@@ -1,4 +1,4 @@
-"""From a picture's bytes to a square of 8-bit numbers, and from many of them, decoded side by side, to one file."""
+"""A picture's bytes to a square of 8-bit numbers, and many pictures, decoded in parallel, to one file."""
 
 from __future__ import annotations
 
@@ -72,29 +72,32 @@ def _opened(content: Content, least: int) -> Image.Image:
     """Return an upright picture in 8-bit RGB, or grey numbers as they are."""
     if isinstance(content, np.ndarray):
         image = Image.fromarray(content)
-        _refuse_small(image, least)
+        _check_size(image, least)
         return image
     with Image.open(BytesIO(content), formats=FORMATS) as image:
         # Before it is decoded.
-        _refuse_small(image, least)
+        _check_size(image, least)
         # 16 bits, in the modes that these formats are opened in.
         deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
-        return _rgb(ImageOps.exif_transpose(image), deep)
+        upright = ImageOps.exif_transpose(image)
+        return _scaled_to_8_bits(upright) if deep else _rgb(upright)
 
 
-def _refuse_small(image: Image.Image, least: int) -> None:
+def _check_size(image: Image.Image, least: int) -> None:
     if min(image.size) < max(least, LEAST_SIDE):
         raise Unusable(f"{image.width} x {image.height} pixels, less than {max(least, LEAST_SIDE)} on a side")
 
 
-def _rgb(image: Image.Image, deep: bool) -> Image.Image:
-    if deep:
-        # Pillow would clip at 255.
-        levels = (np.asarray(image).astype(np.int64) * 255 + 32767) // 65535
-        image = Image.fromarray(levels.astype(np.uint8))
-    elif image.mode in ("I", "F"):
+def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
+    # Pillow would clip at 255.
+    levels = (np.asarray(image).astype(np.int64) * 255 + 32767) // 65535
+    return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F"):
         raise Unusable("numbers of 32 bits, of which it is not known what is white")
-    elif image.has_transparency_data:
+    if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
@@ -108,7 +111,7 @@ def write_rows(
     workers: int,
     progress: Callable[[int, int], object] | None,
 ) -> tuple[list[str], dict[str, str]]:
-    """Write one row of an ``.npy`` file for each picture, sorted by name; return the names, and why others have none.
+    """Write pictures as the rows of an ``.npy`` file, sorted by name; return their names, and why others are skipped.
 
     A few pictures are in memory at a time. They are read in the source's own order and written to their places.
     """
@@ -136,7 +139,7 @@ def write_rows(
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
-    """Write the head of an array, which numpy makes as long for any number of rows, and return its length."""
+    """Write the header of an array, whose length does not depend on the number of rows, and return that length."""
     described = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, described)
     return file.tell()
@@ -155,7 +158,7 @@ def _close_gaps(file: IO[bytes], start: int, row_bytes: int, rows: list[int]) ->
 def _decoded(
     pool: ThreadPoolExecutor, source: Source, decode: Callable[[Content], Bytes], ahead: int
 ) -> Iterator[tuple[str, Future[Bytes]]]:
-    """Decode side by side, since Pillow lets other threads run, and give the pictures in the source's order."""
+    """Decode in parallel, as Pillow releases the interpreter's lock, and yield pictures in the source's order."""
     waiting: deque[tuple[str, Future[Bytes]]] = deque()
     for name in source.names:
         waiting.append((name, _submit(pool, source, name, decode)))
@@ -176,7 +179,7 @@ def _submit(pool: ThreadPoolExecutor, source: Source, name: str, decode: Callabl
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Turn Pillow's warning of a picture too large into an error, and keep others, which name no file, to ourselves."""
+    """Turn Pillow's warning of a picture too large into an error, and drop its others, which name no file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)

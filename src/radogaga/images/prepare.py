@@ -1,18 +1,17 @@
-"""From a source of pictures to an array and its manifest, both there or neither."""
+"""A source of pictures to an array and its manifest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from joblib import cpu_count
 
+from radogaga._utils.files import replace_file
 from radogaga.errors import InputError
 from radogaga.images.pixels import square, write_rows
 from radogaga.images.reading import FORMAT, read_manifest
@@ -60,8 +59,8 @@ def prepare_images(
     """Turn pictures into one array of bytes, ``(n, size, size, channels)``, sorted by name, and a manifest beside it.
 
     Pictures are turned upright, put on white where they are transparent, and become 8-bit RGB; the grey numbers of
-    idx files keep their one channel. What gives no picture is listed with the reason. Nothing is at the place before
-    all is well, and a former array stays there until then.
+    idx files keep their one channel. Files that give no picture are listed with the reason. Both files are put in
+    place at the end; until then a former array stays there.
 
     Parameters
     ----------
@@ -74,11 +73,11 @@ def prepare_images(
     crop : int, optional
         Side of the centre square that is taken, in pixels (178 for CelebA); default: the largest.
     by_folder : bool
-        Let no folder give pictures to both training and testing: each of the folders in which the names first differ
-        goes to one of them as a whole. Where all have names such as train, test and val, these say to which; else a
-        tenth are for testing, chosen by their names alone. Default: a tenth of the pictures, by their names.
+        Keep each folder in one half: the folders in which names first differ go to training or to testing as a whole.
+        If all have names such as train, test and val, these decide; otherwise a tenth of the folders are for testing,
+        chosen by their names. Default: a tenth of the pictures, chosen by their names.
     tenth : int
-        Which tenth is for testing, 0 to 9: what was tried and chosen on one can be measured on another.
+        Which tenth is for testing, 0 to 9, so that choices made on one tenth can be measured on another.
     workers : int, optional
         Threads that decode; default: the number of cores, 8 at most.
     progress : callable
@@ -95,7 +94,8 @@ def prepare_images(
     >>> import tempfile
     >>> from pathlib import Path
     >>> from PIL import Image
-    >>> from radogaga.images import prepare_images, read_images
+    >>> from radogaga.images.prepare import prepare_images
+    >>> from radogaga.images.reading import read_images
     >>> with tempfile.TemporaryDirectory() as place:
     ...     faces = Path(place) / "faces"
     ...     faces.mkdir()
@@ -108,15 +108,16 @@ def prepare_images(
     source, out = Path(source), Path(out)
     described = out.with_suffix(".json")
     _check(out, described, size, crop, tenth)
-    with open_source(source) as pictures, _beside(out) as beside:
+    # The array is put in place before the manifest.
+    with open_source(source) as pictures, replace_file(described) as manifest_file, replace_file(out) as array_file:
         if by_folder:
-            # Said before an hour of work rather than after it.
+            # Checked before the work, which may take an hour.
             test_rows(top_folders(sorted(pictures.names), source), given=True, tenth=tenth)
         decode = partial(square, size=size, crop=crop)
         shape = size, size, pictures.channels
         threads = workers or min(cpu_count(), MAX_WORKERS)
-        names, skipped = write_rows(beside / "array", shape, pictures, decode, threads, progress)
-        _refuse_nothing(names, skipped, source)
+        names, skipped = write_rows(array_file, shape, pictures, decode, threads, progress)
+        _check_not_empty(names, skipped, source)
         folders = top_folders(names, source) if by_folder else None
         test = test_rows(folders or ["/".join(parts) for parts in own_parts(names)], given=by_folder, tenth=tenth)
         manifest = {
@@ -126,7 +127,7 @@ def prepare_images(
             "size": size,
             "crop": crop or "centre",
             "shape": [len(names), *shape],
-            "sha256": _checksum(beside / "array"),
+            "sha256": _checksum(array_file),
             "split": "by-folder" if by_folder else "by-name",
             "tenth": tenth,
             "test": test,
@@ -134,11 +135,9 @@ def prepare_images(
             "names": names,
             **({"folders": folders} if folders else {}),
         }
-        (beside / "manifest").write_text(json.dumps(manifest, indent=1) + "\n")
-        # Stopped between the two, an array has no manifest, which is seen, and never another array's.
+        manifest_file.write_text(json.dumps(manifest, indent=1) + "\n")
+        # If the program is stopped between the two, the array has no manifest rather than another array's.
         described.unlink(missing_ok=True)
-        (beside / "array").replace(out)
-        (beside / "manifest").replace(described)
     return Prepared(out, described, (len(names), *shape), len(test), skipped)
 
 
@@ -148,7 +147,7 @@ def _check(out: Path, described: Path, size: int, crop: int | None, tenth: int) 
     if out.is_dir():
         raise InputError(f"Expected a file to write to; {out} is a folder. Pass another place.")
     if described.exists():
-        # It may be anybody's, since only the array's name was given.
+        # It may be another program's, since only the array's name was given.
         read_manifest(described)
     for name, pixels in (("size", size), ("crop", crop)):
         if pixels is not None and pixels < 1:
@@ -157,7 +156,7 @@ def _check(out: Path, described: Path, size: int, crop: int | None, tenth: int) 
         raise InputError(f"Expected a tenth of 0 to {PARTS - 1}; got {tenth}. Pass another.")
 
 
-def _refuse_nothing(names: Sequence[str], skipped: dict[str, str], source: Path) -> None:
+def _check_not_empty(names: Sequence[str], skipped: dict[str, str], source: Path) -> None:
     if names:
         return
     if not skipped:
@@ -172,15 +171,3 @@ def _refuse_nothing(names: Sequence[str], skipped: dict[str, str], source: Path)
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """Give a hidden folder beside a place, which is gone in the end."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
-            yield Path(beside)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"Expected to write {out}; it failed ({reason}). Free space, or pass another place.") from None

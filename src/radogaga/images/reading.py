@@ -50,7 +50,7 @@ def read_images(path: str | Path) -> Images:
 
     Examples
     --------
-    >>> from radogaga.images import read_images
+    >>> from radogaga.images.reading import read_images
     >>> read_images("nowhere.npy")
     Traceback (most recent call last):
     radogaga.errors.InputError: Expected nowhere.json beside ...; there is none. Make both: radogaga images prepare.

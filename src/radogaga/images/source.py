@@ -1,4 +1,4 @@
-"""What every kind of source gives: pictures by name, and why some cannot be used."""
+"""What every kind of source gives: pictures by name."""
 
 from __future__ import annotations
 

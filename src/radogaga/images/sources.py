@@ -1,4 +1,4 @@
-"""Pictures where they lie: a folder, a zip, a tar or idx files, read member by member and never unpacked to disk."""
+"""Pictures in a folder, a zip, a tar or idx files, read member by member and never unpacked to disk."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _open_tar(path: Path, stack: ExitStack) -> Source:
         raise damaged(path, "tar", error) from None
     try:
         entries = archive.getmembers()
-        _refuse_cut_tar(archive)
+        _check_complete(archive)
     except BROKEN as error:
         raise damaged(path, "tar", error) from None
 
@@ -159,7 +159,7 @@ def _open_tar(path: Path, stack: ExitStack) -> Source:
     return _source(components, fetch)
 
 
-def _refuse_cut_tar(archive: tarfile.TarFile) -> None:
+def _check_complete(archive: tarfile.TarFile) -> None:
     # tarfile takes whatever is no header for the end, be it zeros, as it should be, or a download that broke off.
     stream = archive.fileobj
     if stream is not None:

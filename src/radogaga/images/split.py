@@ -1,4 +1,4 @@
-"""Which pictures are for testing, said by their names alone."""
+"""The split into training and test pictures, which depends on their names alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GIVEN_HALVES = re.compile(r"(train|test|t10k|val|dev)", re.IGNORECASE)
 
 
 def own_parts(names: Sequence[str]) -> list[list[str]]:
-    """Take the folders off that all names share, so that a packed folder's names are those of the folder."""
+    """Return names as lists of folders and file, without the folders that all share."""
     parts = [name.split("/") for name in names]
     folders = [p[:-1] for p in parts]
     first, last = min(folders, default=[]), max(folders, default=[])
@@ -33,9 +33,9 @@ def top_folders(names: Sequence[str], source: Path) -> list[str]:
 
 
 def test_rows(groups: Sequence[str], *, given: bool, tenth: int) -> list[int]:
-    """Choose about a tenth of the groups by their names alone, so that others, added later, do not move them.
+    """Return the rows of about a tenth of the groups, chosen by their names, so that groups added later change nothing.
 
-    The ten tenths have no group in common, and all groups between them.
+    The ten tenths are disjoint, and together they have all groups.
     """
     distinct = set(groups)
     if given and all(GIVEN_HALVES.match(group) for group in distinct):

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pooch
 import pytest
-from typer.testing import CliRunner
 
+from public_data import public_file
 from radogaga import InputError
-from radogaga.cli.main import app
-from radogaga.datasets import fetch as module
 from radogaga.datasets.fetch import FILES, fetch, find, locate
 
 CONTENT = bytes(range(256)) * 800
@@ -125,14 +123,18 @@ def test_a_good_file_is_fetched(server: Server, tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o044, "others cannot read it"
 
 
-@pytest.mark.parametrize("progress", [False, True])
-def test_nothing_is_told_on_the_output(server: Server, tmp_path: Path, progress: bool, capfd) -> None:
-    fetch("toy", folder=tmp_path, urls=server.urls(GOOD), progress=progress)
-    told = capfd.readouterr()
-    assert told.out == ""
-    assert "Downloading" not in told.err
-    assert progress or told.err == ""
+def test_nothing_is_printed(server: Server, tmp_path: Path, capfd) -> None:
+    fetch("toy", folder=tmp_path, urls=server.urls(GOOD))
+    assert capfd.readouterr() == ("", "")
     assert pooch.get_logger().level == 0, "the user's logger is changed"
+
+
+def test_progress_is_reported_in_bytes(server: Server, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    fetch("toy", folder=tmp_path, urls=server.urls(GOOD), progress=lambda *step: told.append(step))
+    assert told == sorted(told)
+    assert len(told) > 2
+    assert told[-1] == (len(CONTENT), len(CONTENT))
 
 
 def test_servers_are_asked_in_order_until_one_is_good(server: Server, tmp_path: Path) -> None:
@@ -202,12 +204,9 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.
     assert files(tmp_path) == []
 
 
-def test_a_server_that_does_not_answer_is_given_up(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "TIMEOUT", 0.2)
+def test_a_server_that_does_not_answer_is_given_up(server: Server, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no answer in time"):
-        fetch("toy", folder=tmp_path, urls=[server.url("/stall")])
+        fetch("toy", folder=tmp_path, urls=[server.url("/stall")], timeout=0.2)
 
 
 @pytest.mark.parametrize("url", ["toy.csv", "ftp://127.0.0.1/toy.csv", "http://", ""])
@@ -316,39 +315,6 @@ def test_an_unknown_name_is_refused(ask) -> None:
 @pytest.mark.parametrize("name", ["thyroid", "arrhythmia", "kddcup"])
 def test_checksums_are_those_of_the_files(name: str) -> None:
     file = FILES[name]
-    path = Path(__file__).resolve().parents[2] / "shared" / "data" / file.path
-    if not path.is_file():
-        pytest.skip(f"{file.path} is not in shared/data beside this folder")
+    path = public_file(file.path)
     assert path.stat().st_size == file.size
     assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
-
-
-# The program
-
-
-def told(*arguments: str) -> str:
-    result = CliRunner().invoke(app, ["data", *arguments], catch_exceptions=False)
-    assert result.exit_code == 0
-    return result.stdout
-
-
-def test_the_program_fetches_and_prints_the_path(mirrored: Server, tmp_path: Path) -> None:
-    assert told("fetch", "toy", "--folder", str(tmp_path)) == f"{tmp_path / PATH}\n"
-
-
-def test_the_program_fetches_all(mirrored: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, file in FILES.items():
-        monkeypatch.setitem(FILES, name, replace(FILES["toy"], path=file.path))
-    assert told("fetch", "all").split() == [str(find(name)) for name in FILES]
-
-
-def test_the_program_lists_files_and_where_they_are(mirrored: Server) -> None:
-    before = told("list").splitlines()
-    path = fetch("toy")
-    after = told("list").splitlines()
-    assert [line.split()[0] for line in before[::2]] == list(FILES)
-    assert all("not here" in line for line in before[::2])
-    assert str(path) in after[0]
-    assert after[1:] == before[1:]
-    assert "10,000 x 16" in after[0]
-    assert "Apache-2.0" in after[1]

@@ -10,7 +10,7 @@ from scipy import optimize, spatial, special, stats
 from torch import Tensor
 
 from radogaga import InputError
-from radogaga.datasets import MEANS, Toy, data_folder, flat, read_toy, rolled, source_log_prob, warped
+from radogaga.datasets.toy import MEANS, Toy, flat, read_toy, rolled, source_log_prob, warped
 
 DRAWN = {"flat": flat, "rolled": rolled, "warped": warped}
 TWINS = {"rolled": rolled, "warped": warped}
@@ -20,13 +20,13 @@ each_twin = pytest.mark.parametrize("draw", TWINS.values(), ids=TWINS)
 
 @pytest.fixture(params=["generated", "the authors' file"])
 def toy(request: pytest.FixtureRequest) -> Toy:
-    """The paper's law, as drawn here and as the authors drew it."""
+    """The paper's data, as drawn here and as the authors drew it."""
     return flat() if request.param == "generated" else read_toy(request.getfixturevalue("toy_file"))
 
 
 def mixture_logpdf(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    laws = [stats.multivariate_normal(c, v * np.eye(3)) for c, v in zip(centres, (1, 2, 4), strict=True)]
-    return np.logaddexp.reduce([law.logpdf(points) for law in laws]) - np.log(3)
+    components = [stats.multivariate_normal(c, v * np.eye(3)) for c, v in zip(centres, (1, 2, 4), strict=True)]
+    return np.logaddexp.reduce([component.logpdf(points) for component in components]) - np.log(3)
 
 
 def test_source_density_is_the_mixture_of_section_5_2() -> None:
@@ -35,7 +35,7 @@ def test_source_density_is_the_mixture_of_section_5_2() -> None:
     np.testing.assert_allclose(source_log_prob(points), mixture_logpdf(points.numpy(), centres))
 
 
-def test_flat_rows_and_their_density_obey_one_law(toy: Toy) -> None:
+def test_flat_rows_and_their_density_belong_together(toy: Toy) -> None:
     """Three centres that explain every density, found by least squares, lie as far apart as the paper's do."""
     _, spread, axes = torch.linalg.svd(toy.x, full_matrices=False)
     assert spread[3] < 1e-9 * spread[2]
@@ -53,7 +53,7 @@ def test_flat_rows_and_their_density_obey_one_law(toy: Toy) -> None:
     np.testing.assert_allclose(distances, [10, 10 * 3**0.5, 10 * 2**0.5], rtol=1e-6)
 
 
-def test_flat_rows_have_the_moments_of_their_law(toy: Toy) -> None:
+def test_flat_rows_have_the_moments_of_their_distribution(toy: Toy) -> None:
     assert toy.x.shape == (10_000, 16)
     assert np.bincount(toy.component).tolist() == pytest.approx([3333] * 3, abs=1)
     for k, variance in enumerate((1, 2, 4)):
@@ -62,7 +62,7 @@ def test_flat_rows_have_the_moments_of_their_law(toy: Toy) -> None:
 
 
 def test_flat_rows_and_the_authors_have_the_same_density_on_average(toy_file: Path) -> None:
-    """The law's entropy, told by each set's densities."""
+    """The entropy of the distribution, estimated from each set's densities."""
     ours, theirs = flat().log_density, read_toy(toy_file).log_density
     standard_error = (ours.var() / len(ours) + theirs.var() / len(theirs)).sqrt()
     assert (ours.mean() - theirs.mean()).abs() < 4 * standard_error
@@ -210,10 +210,3 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes) -> N
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"toy\.csv.*no such file"):
         read_toy(tmp_path / name)
-
-
-def test_data_folder_is_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("RADOGAGA_DATA", str(tmp_path))
-    assert data_folder() == tmp_path
-    monkeypatch.delenv("RADOGAGA_DATA")
-    assert data_folder() is None

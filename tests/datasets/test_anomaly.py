@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 import torch
 from scipy.io import savemat
 
+from public_data import public_data
 from radogaga import InputError
 from radogaga.datasets.anomaly import KDD_COLUMNS, ONE_HOT, Anomalies, load, read_kddcup, read_mat, reverse, split
 from radogaga.datasets.fetch import FILES
@@ -60,13 +60,7 @@ def small_thyroid(tmp_path: Path) -> Anomalies:
 
 @pytest.fixture(scope="module")
 def data_home() -> Iterator[Path]:
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    home = Path(os.environ.get("RADOGAGA_DATA") or beside)
-    missing = [
-        FILES[name].path for name in ("thyroid", "arrhythmia", "kddcup") if not (home / FILES[name].path).is_file()
-    ]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not in {home}; set RADOGAGA_DATA to the folder that holds them")
+    home = public_data(*(FILES[name].path for name in ("thyroid", "arrhythmia", "kddcup")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RADOGAGA_DATA", str(home))
         yield home

@@ -24,7 +24,7 @@ from radogaga import (
     fit,
     fit_with_mixture,
 )
-from radogaga.images import Pictures
+from radogaga.images.pictures import Pictures
 
 SHAPE = (3, 8, 8)
 CPU = torch.device("cpu")
@@ -33,9 +33,9 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def array() -> NDArray[np.uint8]:
     """Smooth colour pictures, 40 of 8 x 8, none of them its own mirror image."""
-    down, include_residual = np.mgrid[0:1:8j, 0:1:8j]
+    down, across = np.mgrid[0:1:8j, 0:1:8j]
     waves = np.random.default_rng(0).uniform(0, 3, (40, 1, 1, 3, 2))
-    colours = np.sin(waves[..., 0] * down[..., None] + waves[..., 1] * include_residual[..., None])
+    colours = np.sin(waves[..., 0] * down[..., None] + waves[..., 1] * across[..., None])
     return (255 * (0.5 + 0.5 * colours)).astype(np.uint8)
 
 
