@@ -33,8 +33,10 @@ from .method.training.history import History
 from .method.training.loop import fit
 from .method.training.mixture_warmup import fit_with_mixture
 from .tabular.calibration import Calibration
+from .tabular.categorical import CategoricalDensity, CategoryTable
 from .tabular.columns.categories import CategoryEncoder
 from .tabular.columns.encoder import TableEncoder
+from .tabular.columns.one_hot import OneHotTableEncoder
 from .tabular.columns.types import ColumnType
 from .tabular.estimator import RaDOGAGA
 from .tabular.explanation import Explanation
@@ -43,26 +45,26 @@ from .tabular.standardize import Standardizer
 from .version import __version__
 
 __all__ = [
-    "DAGMM",
-    "GDN",
-    "MLP",
-    "SSIM",
     "AsinhScaling",
     "Autodiff",
     "Autoencoder",
     "BetaVAE",
     "Calibration",
+    "CategoricalDensity",
     "CategoryEncoder",
+    "CategoryTable",
     "ColumnType",
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
     "CrossEntropy",
+    "DAGMM",
     "DecomposedBetaVAE",
     "Density",
     "Distortion",
     "EstimatedMixture",
     "Explanation",
     "Factorized",
+    "GDN",
     "GaussianNoise",
     "GaussianResidual",
     "History",
@@ -73,10 +75,12 @@ __all__ = [
     "LatentFeatures",
     "LinearSkip",
     "Log",
+    "MLP",
     "Mixture",
     "MultiscaleResidual",
     "Noise",
     "Normal",
+    "OneHotTableEncoder",
     "PCADecoder",
     "PCAEncoder",
     "Prior",
@@ -85,6 +89,7 @@ __all__ = [
     "RateDistortion",
     "ResidualFeatures",
     "ResidualMLP",
+    "SSIM",
     "Scaling",
     "SquaredError",
     "StackedPrior",

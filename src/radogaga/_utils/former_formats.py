@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -163,13 +164,18 @@ def _read_estimator(folder: Path, about: dict[str, Any]) -> tuple[Any, Tensors]:
         "column_types": {"tuple": [{"type": "ColumnType", "value": kind} for kind in table["kinds"]]},
         "rows": table["rows"],
         **{today: {"array": f"table.{former}"} for former, today in _TABLE.items()},
+        **_columns(table["kinds"], tensors),
+        "category_columns": {"tuple": [j for j, kind in enumerate(table["kinds"]) if kind == "category"]},
         "category_encoders": {"tuple": [_category_encoder(words) for words in table["vocabularies"]]},
-        "numeric": table["plain"],
+        "frequent": {"tuple": [words["frequent"] for words in table["vocabularies"]]},
+        "rare": {"tuple": [len(words["values"]) > words["frequent"] for words in table["vocabularies"]]},
+        "cost": {"tuple": [words["cost"] for words in table["vocabularies"]]},
     }
     model = {
-        "encoder": _made("TableEncoder", encoder),
+        "encoder": _made("OneHotTableEncoder", encoder),
         "standardizer": _made("Standardizer", {t: {"array": f"units.{f}"} for f, t in _UNITS.items()}),
         "density": density,
+        "categorical": None,
         "calibration": _made(
             "Calibration", {"scores": {"array": "calibration_scores_"}, "threshold": about["fitted"]["offset_"]}
         ),
@@ -186,8 +192,18 @@ def _read_estimator(folder: Path, about: dict[str, Any]) -> tuple[Any, Tensors]:
 
 
 def _category_encoder(words: dict[str, Any]) -> Any:
-    values = {"values": {"tuple": words["values"]}, "novelty": words["cost"]}
-    return _made("CategoryEncoder", {"frequent": words["frequent"], "missing": words["missing"], **values})
+    values = {"values": {"tuple": words["values"]}, "overflow": False, "missing": words["missing"]}
+    return _made("CategoryEncoder", values)
+
+
+def _columns(kinds: list[str], tensors: Tensors) -> Arguments:
+    """Return what former versions did not say of numbers: ranges are unknown, dates have positions and two cycles."""
+    numbers = [kind for kind in kinds if kind != "category"]
+    unknown = torch.full((len(numbers),), torch.nan, dtype=torch.float64)
+    cycles = torch.tensor([4 if kind == "date" else 0 for kind in numbers], dtype=torch.int64)
+    made = {"low": unknown, "high": unknown, "has_position": torch.ones(len(numbers), dtype=torch.bool), "cycles": cycles}
+    tensors |= {f"table.{name}": value for name, value in made.items()}
+    return {name: {"array": f"table.{name}"} for name in made}
 
 
 _TABLE = {"middle": "median", "gaps": "has_missing", "sentinels": "missing_codes"}

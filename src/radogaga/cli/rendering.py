@@ -39,8 +39,6 @@ def show_explanations(
     model: TabularModel, explanation: Explanation, selected: SelectedRows
 ) -> Iterator[RenderableType]:
     """Yield what a terminal shows of explained rows: a line and a table for each."""
-    from radogaga._utils.checks import format_value
-
     p_values = model.calibration.p_value(explanation.score)
     alarms = model.calibration.is_anomaly(explanation.score)
     for i, (row, id_) in enumerate(zip(selected.rows, selected.ids, strict=True)):
@@ -52,12 +50,6 @@ def show_explanations(
             style="bold",
         )
         yield _contributions(explanation, i)
-        changed = explanation.changed_constant[i] & ~explanation.novel[i]
-        for j in changed.nonzero()[0][:_MAX_LINES]:
-            yield Text(
-                f"{explanation.columns[j]} was {format_value(explanation.typical.iat[i, j])} in all training rows and "
-                f"is {format_value(explanation.values.iat[i, j])}: such a column carries no density."
-            )
         yield Text()
 
 

@@ -21,6 +21,8 @@ _TABLE = "A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file."
 _WRITTEN = "A .csv, .parquet, .arrow or .feather file."
 _MODEL = typer.Argument(help="Folder that fit wrote.")
 _ID = typer.Option("--id", help="The column of identifiers; default: as in fit.")
+# Some of any new rows lie outside the range of the training rows; more than this share is worth a line.
+_MAX_OUTSIDE = 0.02
 _QUIET = typer.Option("--quiet", help="Print nothing but errors and warnings.")
 
 
@@ -40,6 +42,10 @@ def fit(
     ] = "two-scale",
     seed: Annotated[int, typer.Option(min=0, help="Draws all that is random.")] = 0,
     max_steps: Annotated[int, typer.Option(min=0, help="Training steps at most.")] = 1000,
+    keep_position: Annotated[
+        bool,
+        typer.Option("--keep-position", help="Judge when dates are, too, and numbers that only grow from row to row."),
+    ] = False,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, ...")] = "cpu",
     quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
@@ -58,7 +64,12 @@ def fit(
     with warnings_as_notes():
         frame = _without(read(data), [*(drop or []), *([id_column] if id_column else [])], data)
     estimator = RaDOGAGA(
-        alarm_rate=alarm_rate, max_steps=max_steps, smoothness=smoothness, random_state=seed, device=device
+        alarm_rate=alarm_rate,
+        max_steps=max_steps,
+        smoothness=smoothness,
+        keep_position=keep_position,
+        random_state=seed,
+        device=device,
     )
     with warnings_as_notes(), progress_bar("training", quiet=quiet) as update:
         done = 0
@@ -93,6 +104,11 @@ def score(
     plural = "" if done.alarms == 1 else "s"
     lines = [f"{out}: {done.rows:,} rows, {done.alarms:,} alarm{plural} ({done.alarms / done.rows:.2%})"]
     lines += [f"  {name}: never seen in training in {count:,} rows" for name, count in list(done.novel.items())[:20]]
+    lines += [
+        f"  {name}: outside what training held in {count:,} of {done.rows:,} rows"
+        for name, count in list(done.outside.items())[:20]
+        if count > _MAX_OUTSIDE * done.rows
+    ]
     if done.left_out:
         lines.append(f"  not used: {list_names(done.left_out, shown=8)}")
     for line in lines:

@@ -24,16 +24,14 @@ ALARM_RATE = 0.01
 
 # -- columns ------------------------------------------------------------------------------------------------------
 
-#: Categories with a code of their own are at least this share of the rows; rarer ones share a code.
-MIN_CATEGORY_SHARE = 0.01
-#: At most this many categories of a column have a code of their own, which bounds the width of the one-hot encoding.
-MAX_FREQUENT_CATEGORIES = 30
 #: At most this many categories of a column are known by name, which bounds the model's size.
 MAX_KNOWN_CATEGORIES = 10_000
 #: A text column with at least this many categories that look like numbers is pointed out.
 MIN_CATEGORIES_TO_WARN = 10
-#: A column whose first rows, this many, count up by one is checked for being row numbers.
-ROWS_TO_DETECT_COUNTING = 10
+#: A column of whole numbers that never falls over at least this many rows ...
+MIN_ROWS_TO_DETECT_GROWTH = 30
+#: ... and grows from one row to the next in at least this share of them is a counter or a time stamp, and left out.
+MIN_GROWING_SHARE = 0.2
 #: Codes for a missing value lie at least this many ranges of all other values away from them.
 MISSING_CODE_DISTANCE = 5.0
 #: Codes for a missing value repeat at least this often; a far value that comes up once is an outlier.
@@ -97,6 +95,17 @@ RESIDUAL_FOLDS = 5
 MIN_ROWS_FOR_GATE = 20
 #: Rows drawn from the fine density to normalise the gate: at most, and at least where rows are wide.
 MAX_ROWS_DRAWN, MIN_ROWS_DRAWN = 2_000, 100
+
+# -- categories ---------------------------------------------------------------------------------------------------
+
+#: A numeric column of whole numbers or truth values with at most this many values is a category.
+MAX_VALUES_OF_CATEGORY = 2
+#: Rows at most that the tree of categories is chosen by, and that each centre's own counts are of.
+MAX_ROWS_FOR_TREE, MAX_ROWS_FOR_CENTRE_TABLES = 10_000, 50_000
+#: Counts at most that a column keeps for all centres together; wider columns have none of their own at centres.
+MAX_CENTRE_COUNTS = 2_000_000
+#: Nats a row that centres' counts have to gain on held-out values to be kept: fewer are noise.
+MIN_LOCAL_GAIN = 0.002
 
 # -- what is reported ---------------------------------------------------------------------------------------------
 

@@ -79,6 +79,13 @@ def fit_density(
     return density
 
 
+def coarse_prior(density: Density | TwoScaleDensity) -> KernelDensity | None:
+    """Return the kernel density of the latents that a density is made of, if it is."""
+    prior = density.model.prior
+    candidates = prior.components if isinstance(prior, StackedPrior) else [prior]
+    return next((part for part in candidates if isinstance(part, KernelDensity)), None)
+
+
 class _Distinct(NamedTuple):
     """Some of the distinct latents in a random order: a copy of a latent is not held out where another is trained on.
 

@@ -29,7 +29,7 @@ from radogaga.tabular.defaults import MAX_STEPS
 from radogaga.tabular.explanation import Explanation
 from radogaga.tabular.fit import fit_model
 from radogaga.tabular.model import TabularModel
-from radogaga.tabular.preprocessing import encode, fit_encoder, order_rows
+from radogaga.tabular.preprocessing import encode, fit_encoder
 from radogaga.tabular.standardize import Array
 from radogaga.tabular.training import Smoothness, TrainingConfig
 
@@ -66,6 +66,10 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         density and several scales in each direction of the residual, but ranks worse, as a direction in which almost
         nothing happens says little about anomalies. "two-scale" is one density of the two, see `TwoScaleDensity`: fine
         where rows are usual, coarse for the fifth that are least so. "coarse" fits in half the time.
+    keep_position : bool
+        Whether the position of dates in time, and of whole numbers that only grow from row to row, is part of the
+        model. By default dates count by the time of day, week and year, and growing numbers are left out: later rows
+        are not to be anomalies for being later.
     device : str
         Where to train and score, "cpu" or "cuda".
     n_jobs : int or None
@@ -137,6 +141,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         alarm_rate: float | None = None,
         max_steps: int = MAX_STEPS,
         smoothness: Smoothness = "two-scale",
+        keep_position: bool = False,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         n_jobs: int | None = None,
@@ -148,6 +153,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         self.alarm_rate = alarm_rate
         self.max_steps = max_steps
         self.smoothness = smoothness
+        self.keep_position = keep_position
         self.random_state = random_state
         self.device = device
         self.n_jobs = n_jobs
@@ -171,7 +177,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         if self.alarm_rate is not None and not isinstance(self.contamination, str):
             raise InputError("Expected contamination or alarm_rate; got both. Leave one out.")
         check_device(self.device)
-        encoder, x = fit_encoder(self, X, sample_weight)
+        encoder, rows = fit_encoder(self, X, sample_weight, keep_position=self.keep_position)
         random = check_random_state(self.random_state)
         config = TrainingConfig(
             self.n_components,
@@ -184,9 +190,10 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         )
         model = fit_model(
             encoder,
-            order_rows(x, sample_weight, random),
+            rows,
             config,
             random=random,
+            sample_weight=sample_weight,
             contamination=None if isinstance(self.contamination, str) else float(self.contamination),
             alarm_rate=self.alarm_rate,
             n_jobs=self.n_jobs,
@@ -221,10 +228,10 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         return self._model.calibration.p_value(self.score_samples(X))
 
     def novel(self, X: Any) -> NDArray[np.bool_]:  # noqa: N803
-        """Return which cells hold what no training row held, ``(n, M)``: a new category, a first missing value.
+        """Return which cells hold what no training row held, ``(n, M)``.
 
-        Their sum over the rows counts them by column. Each lowers its row's score by what it is worth: see
-        `CategoryEncoder`.
+        A category, a first missing value, or another value in a constant column: each lowers its row's score by
+        log(n + 1) nats, n the training rows. Their sum over the rows counts them by column.
         """
         return self._model.novel(self._encoded(X))
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from radogaga._utils.batching import rows_in_memory
 from radogaga._utils.checks import format_value
+from radogaga.tabular.categorical import Codes
 from radogaga.tabular.columns.encoder import EncodedRows
 from radogaga.tabular.defaults import QUADRATURE_POINTS
 from radogaga.tabular.standardize import Array
@@ -51,9 +52,6 @@ class Explanation:
         The rows, and for each the nearest of the training rows that score well, ``(n, M)``.
     novel : ndarray of bool
         Cells that hold what no training row held, ``(n, M)``.
-    changed_constant : ndarray of bool
-        Cells that differ in columns that were constant, ``(n, M)``: such columns carry no density, and add nothing to
-        the score.
     error : ndarray
         Nats by which the integral missed the difference it is taken of, before that was shared out, ``(n,)``.
 
@@ -77,7 +75,6 @@ class Explanation:
     values: pd.DataFrame
     typical: pd.DataFrame
     novel: NDArray[np.bool_]
-    changed_constant: NDArray[np.bool_]
     error: Array
 
     def reasons(self, row: int, most: int = 3) -> list[Reason]:
@@ -105,7 +102,6 @@ class Explanation:
                 "typical": self.typical.to_numpy(dtype=object).ravel(),
                 "contribution": self.contributions.ravel(),
                 "novel": self.novel.ravel(),
-                "changed_constant": self.changed_constant.ravel(),
             }
         )
 
@@ -126,39 +122,41 @@ def explain(model: TabularModel, rows: EncodedRows) -> Explanation:
     rows : EncodedRows
         What is explained.
     """
-    encoder, standardizer, reference_rows = model.encoder, model.standardizer, model.reference_rows
-    s, candidates = standardizer.transform(rows.x), standardizer.transform(reference_rows)
-    nearest = _nearest(np.arcsinh(s), np.arcsinh(candidates))
-    parts = _integrated(model.smooth_log_density, candidates[nearest], s)
-    density, baseline = model.score_numbers(rows.x), model.score_numbers(reference_rows[nearest])
-    by_number = _add_up(parts, s - candidates[nearest], density - baseline)
+    encoder, standardizer = model.encoder, model.standardizer
+    x, codes = model.unpack(model.reference_rows)
+    s, candidates = standardizer.transform(rows.x), standardizer.transform(x)
+    nearest = _nearest(np.arcsinh(s), np.arcsinh(candidates), rows.codes, codes)
+    x, codes, start = x[nearest], codes[nearest], candidates[nearest]
+    parts = _integrated(model.smooth_log_density, start, s)
+    numbers, numbers_of_reference = model.score_numbers(rows.x), model.score_numbers(x)
+    score, baseline = model.score(rows), model.score_packed(model.reference_rows[nearest])
+    by_number = _add_up(parts, s - start, numbers - numbers_of_reference)
+    by_code = model.score_codes(rows.x, rows.codes) - model.score_codes(x, codes)
+    left = (score + rows.total_novelty - numbers) - (baseline - numbers_of_reference)
+    by_code = _add_up(by_code, (rows.codes != codes).astype(np.float64), left)
     contributions = -rows.novelty.copy()
     np.add.at(contributions.T, encoder.source_column[standardizer.varying], by_number.T)
-    constant = ~standardizer.varying
-    changed_constant = np.zeros(rows.novelty.shape, dtype=np.bool_)
-    differs = rows.x[:, constant] != standardizer.constant_values[constant]
-    np.logical_or.at(changed_constant.T, encoder.source_column[constant], differs.T)
-    ends = _values(model.smooth_log_density, s), _values(model.smooth_log_density, candidates[nearest])
+    np.add.at(contributions.T, encoder.code_column, by_code.T)
+    error = _values(model.smooth_log_density, s) - _values(model.smooth_log_density, start) - parts.sum(1)
     return Explanation(
         tuple(encoder.labels),
         contributions,
-        density - rows.total_novelty,
+        score,
         baseline,
         _named(rows.raw, encoder.labels),
-        _named(encoder.decode(reference_rows[nearest]), encoder.labels),
-        rows.novelty > 0,
-        changed_constant,
-        ends[0] - ends[1] - parts.sum(1),
+        _named(encoder.decode(x, codes), encoder.labels),
+        rows.novel,
+        error,
     )
 
 
-def _nearest(u: Array, candidates: Array) -> NDArray[np.int64]:
+def _nearest(u: Array, candidates: Array, codes: Codes, candidate_codes: Codes) -> Codes:
     """Return for each row the candidate that agrees with it in most columns: one that is far off hardly counts."""
-    rows = rows_in_memory(candidates.size)
-    found = [
-        np.log1p(np.square(u[start : start + rows, None] - candidates)).sum(2).argmin(1)
-        for start in range(0, len(u), rows)
-    ]
+    found = []
+    for part in _parts(len(u), rows_in_memory(candidates.size + candidate_codes.size)):
+        distance = np.log1p(np.square(u[part, None] - candidates)).sum(2)
+        different = (codes[part, None] != candidate_codes).sum(2)
+        found.append((distance + np.log(2) * different).argmin(1))
     return np.concatenate(found)
 
 
@@ -167,9 +165,11 @@ def _integrated(log_density: Callable[[Tensor], Tensor], start: Array, end: Arra
     place, weight = (torch.as_tensor(a) for a in np.polynomial.legendre.leggauss(QUADRATURE_POINTS))
     place, weight = (place + 1) / 2, weight / 2
     rows = rows_in_memory(QUADRATURE_POINTS * start.shape[1])
+    if not start.size:
+        return np.zeros_like(start)
     parts = []
-    for a, b in zip(_tensors(start, rows), _tensors(end, rows), strict=True):
-        from_, to = a.asinh(), b.asinh()
+    for part in _parts(len(start), rows):
+        from_, to = torch.as_tensor(start[part]).asinh(), torch.as_tensor(end[part]).asinh()
         way = (from_ + place[:, None, None] * (to - from_)).requires_grad_()
         (slope,) = torch.autograd.grad(log_density(way.sinh().flatten(0, 1)).sum(), way)
         parts.append((weight[:, None, None] * slope).sum(0) * (to - from_))
@@ -181,12 +181,14 @@ def _values(log_density: Callable[[Tensor], Tensor], x: Array) -> Array:
     return np.asarray(log_density(torch.as_tensor(x)).numpy())
 
 
-def _tensors(x: Array, rows: int) -> tuple[Tensor, ...]:
-    return torch.as_tensor(x).split(rows)
+def _parts(rows: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, rows, size)]
 
 
 def _add_up(parts: Array, step: Array, difference: Array) -> Array:
     """Return parts that add up to the difference, what is missing shared out by their size, or by that of the step."""
+    if not parts.shape[1]:
+        return parts
     share = np.abs(parts)
     share = np.where(share.sum(1, keepdims=True) > 0, share, np.abs(step))
     total = share.sum(1, keepdims=True)

@@ -9,27 +9,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from radogaga._utils.checks import warn_user
+from radogaga._utils.checks import list_names, warn_user
 from radogaga._utils.random import isolated_seed
 from radogaga.method.autoencoder import Autoencoder
 from radogaga.method.isometry import measure_isometry
+from radogaga.method.training.history import History
 from radogaga.tabular import defaults
 from radogaga.tabular.calibration import Calibration
-from radogaga.tabular.columns.encoder import TableEncoder
-from radogaga.tabular.density_fit import fit_density
-from radogaga.tabular.model import TabularModel
+from radogaga.tabular.categorical import CategoricalDensity
+from radogaga.tabular.columns.encoder import EncodedRows, TableEncoder
+from radogaga.tabular.density_fit import coarse_prior, fit_density
+from radogaga.tabular.model import TabularModel, pack
 from radogaga.tabular.outliers import outlier_bounds
-from radogaga.tabular.preprocessing import Split, split
+from radogaga.tabular.preprocessing import Split, order_rows, split
 from radogaga.tabular.standardize import Array, Standardizer
 from radogaga.tabular.training import TrainingConfig, train
 
 
 def fit_model(
     encoder: TableEncoder,
-    x: Array,
+    rows: EncodedRows,
     config: TrainingConfig,
     *,
     random: np.random.RandomState,
+    sample_weight: Any = None,
     contamination: float | None = None,
     alarm_rate: float | None = None,
     n_jobs: int | None = None,
@@ -41,12 +44,14 @@ def fit_model(
     ----------
     encoder : TableEncoder
         Fitted to the table.
-    x : ndarray
-        Its rows as numbers, ``(n, K)``, n at least 2, in an order that does not depend on how they came.
+    rows : EncodedRows
+        What it makes of the table, at least 2 rows.
     config : TrainingConfig
         The settings of the training.
     random : RandomState
         Splits the rows.
+    sample_weight : array-like, optional
+        As how many rows each counts, ``(n,)``.
     contamination : float, optional
         Share of the training rows under the threshold.
     alarm_rate : float, optional
@@ -56,46 +61,70 @@ def fit_model(
     parameters : dict, optional
         What the model notes as its settings.
     """
-    standardizer = Standardizer.fit(x)
-    _warn_of_constants(encoder, standardizer)
-    rows = split(x, random, alarm_rate)
-    trained, held_out = _clipped(standardizer, rows)
-    device = torch.device(config.device)
-    trained, held_out = trained.to(device), None if held_out is None else held_out.to(device)
-    with isolated_seed(config.seed, device):
-        model, history = fitted = train(trained, held_out, config)
-        density = fit_density(fitted, trained, held_out, config.smoothness, seed=config.seed)
-    measured = trained[: defaults.MAX_ROWS_MEASURED].double()
+    packed = order_rows(pack(rows.x, rows.codes), sample_weight, random)
+    numbers = rows.x.shape[1]
+    codes_vary = bool((packed[:, numbers:] != packed[0, numbers:]).any())
+    standardizer = Standardizer.fit(packed[:, :numbers], may_be_constant=codes_vary)
+    _warn_of_constants(encoder, standardizer, packed[:, numbers:])
+    parts = split(packed, random, alarm_rate)
     made = TabularModel(
         encoder,
         standardizer,
-        density,
+        None,
+        None,
         Calibration(np.empty(0), 0.0),
-        rows.train[:0],
-        _variance_ratio(model.autoencoder, measured),
-        measure_isometry(density.model, measured, rows=defaults.MAX_JACOBIANS, seed=config.seed),
-        history,
+        parts.train[:0],
+        np.empty(0),
+        None,
+        History(),
         parameters or {},
     )
-    return _calibrated(made, x, rows, contamination, alarm_rate, n_jobs)
+    if standardizer.varying.any():
+        made = _with_density(made, parts, config)
+    if rows.codes.shape[1]:
+        train = parts.train
+        kernel = None if made.density is None else coarse_prior(made.density)
+        z = made.latents(train[:, :numbers])
+        made = replace(made, categorical=CategoricalDensity.fit(kernel, z, train[:, numbers:].astype(np.int64)))
+    return _calibrated(made, packed, parts, contamination, alarm_rate, n_jobs)
+
+
+def _with_density(model: TabularModel, parts: Split, config: TrainingConfig) -> TabularModel:
+    """Return a model with the density of its numbers, trained."""
+    standardizer = model.standardizer
+    trained, held_out = _clipped(standardizer, parts)
+    device = torch.device(config.device)
+    trained, held_out = trained.to(device), None if held_out is None else held_out.to(device)
+    with isolated_seed(config.seed, device):
+        fitted = train(trained, held_out, config)
+        density = fit_density(fitted, trained, held_out, config.smoothness, seed=config.seed)
+    measured = trained[: defaults.MAX_ROWS_MEASURED].double()
+    return replace(
+        model,
+        density=density,
+        explained_variance_ratio=_variance_ratio(density.model.autoencoder, measured),
+        isometry=measure_isometry(density.model, measured, rows=defaults.MAX_JACOBIANS, seed=config.seed),
+        history=fitted.history,
+    )
 
 
 def _calibrated(
     model: TabularModel,
-    x: Array,
-    rows: Split,
+    packed: Array,
+    parts: Split,
     contamination: float | None,
     alarm_rate: float | None,
     n_jobs: int | None,
 ) -> TabularModel:
     """Return a model with its threshold, its calibration scores and the rows that explanations refer to."""
-    held_out = rows.calibration is not None
-    scores = model.score_numbers(x if rows.calibration is None else rows.calibration, n_jobs)
+    held_out = parts.calibration is not None
+    scores = model.score_packed(packed if parts.calibration is None else parts.calibration, n_jobs)
     calibration = Calibration.fit(scores, alarm_rate, held_out=held_out)
     if contamination is not None:
-        calibration = replace(calibration, threshold=float(np.quantile(model.score_numbers(x, n_jobs), contamination)))
-    candidates = rows.train[: defaults.MAX_REFERENCE_ROWS]
-    score = model.score_numbers(candidates, n_jobs)
+        threshold = float(np.quantile(model.score_packed(packed, n_jobs), contamination))
+        calibration = replace(calibration, threshold=threshold)
+    candidates = parts.train[: defaults.MAX_REFERENCE_ROWS]
+    score = model.score_packed(candidates, n_jobs)
     return replace(model, calibration=calibration, reference_rows=candidates[score >= np.median(score)])
 
 
@@ -103,7 +132,9 @@ def _clipped(standardizer: Standardizer, rows: Split) -> tuple[Tensor, Tensor | 
     """Return standardised rows to train on and to stop by in single precision, outliers clipped."""
 
     def standardized(x: Array) -> Tensor:
-        s = standardizer.transform(x).clip(-defaults.TRAINING_CLIP, defaults.TRAINING_CLIP)
+        s = standardizer.transform(x[:, : len(standardizer.varying)]).clip(
+            -defaults.TRAINING_CLIP, defaults.TRAINING_CLIP
+        )
         return torch.as_tensor(s, dtype=torch.float32)
 
     x = standardized(rows.train)
@@ -111,12 +142,14 @@ def _clipped(standardizer: Standardizer, rows: Split) -> tuple[Tensor, Tensor | 
     return x.clamp(low, high), None if rows.stopping is None else standardized(rows.stopping).clamp(low, high)
 
 
-def _warn_of_constants(encoder: TableEncoder, standardizer: Standardizer) -> None:
-    varying = set(encoder.source_column[standardizer.varying].tolist())
-    if constant := [name for j, name in enumerate(encoder.labels) if j not in varying]:
-        listed = ", ".join(constant[:5]) + (", ..." if len(constant) > 5 else "")
+def _warn_of_constants(encoder: TableEncoder, standardizer: Standardizer, codes: Array) -> None:
+    varying = {*encoder.source_column[standardizer.varying].tolist()}
+    varying |= {*encoder.code_column[(codes != codes[0]).any(0)].tolist()}
+    left_out = {*np.array(encoder.number_columns, dtype=np.int64)[~encoder.has_position].tolist()}
+    if constant := [name for j, name in enumerate(encoder.labels) if j not in varying | left_out]:
         warn_user(
-            f"{len(constant)} of {len(encoder.labels)} columns are constant and do not count ({listed}). Drop them."
+            f"{len(constant)} of {len(encoder.labels)} columns are constant ({list_names(constant)}): another value in "
+            "them costs as much as a category that was never seen."
         )
 
 

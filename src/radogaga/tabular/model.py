@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from radogaga.method.density.two_scale import TwoScaleDensity
 from radogaga.method.isometry import Isometry
 from radogaga.method.training.history import History
 from radogaga.tabular.calibration import Calibration
+from radogaga.tabular.categorical import CategoricalDensity, Codes
 from radogaga.tabular.columns.encoder import EncodedRows, TableEncoder
 from radogaga.tabular.defaults import BATCH_ROWS
 from radogaga.tabular.explanation import Explanation, explain
@@ -33,10 +35,11 @@ class TabularModel:
 
     ::
 
-        rows --encoder--> numbers --standardizer--> s --density--> log p --calibration--> p-value, anomaly or not
+        rows --encoder--> numbers --standardizer--> s --density------> log p(s) --+--> score --calibration--> p-value
+                 +--> codes ----------------------categorical--> log P(k | z)-+
 
-    ``log p(x) = log P(z) + log p(residual) + log |det ds/dx|`` minus what cells cost that hold what no training row
-    held, in nats, per unit of the columns as they are. `RaDOGAGA` builds it; it needs no estimator, does not change,
+    ``log p(x, k) = log P(z) + log p(residual) + log |det ds/dx| + log P(k | z)``, x the numbers of a row and k its
+    categories, in nats per unit of the columns as they are: a density over numbers times a probability over categories. `RaDOGAGA` builds it; it needs no estimator, does not change,
     and travels between processes.
 
     Attributes
@@ -45,15 +48,17 @@ class TabularModel:
         Columns as numbers and back.
     standardizer : Standardizer
         Numbers of any unit, brought near one.
-    density : Density or TwoScaleDensity
-        Of standardised rows, in float64.
+    density : Density, TwoScaleDensity or None
+        Of standardised numbers, in float64; None where none varies.
+    categorical : CategoricalDensity or None
+        Of codes given latents; None where there are none.
     calibration : Calibration
         Held-out scores and the threshold.
     reference_rows : ndarray
-        Training rows that score well, encoded: what explained rows are compared with.
+        Training rows that score well, numbers and codes side by side: what explained rows are compared with.
     explained_variance_ratio : ndarray
         Each latent's share of the variance, largest first.
-    isometry : Isometry
+    isometry : Isometry or None
         How isometric the embedding is.
     history : History
         The training curve.
@@ -74,11 +79,12 @@ class TabularModel:
 
     encoder: TableEncoder
     standardizer: Standardizer
-    density: Density | TwoScaleDensity
+    density: Density | TwoScaleDensity | None
+    categorical: CategoricalDensity | None
     calibration: Calibration
     reference_rows: Array
     explained_variance_ratio: Array
-    isometry: Isometry
+    isometry: Isometry | None
     history: History
     parameters: dict[str, Any] = field(default_factory=dict)
     id_column: str | None = None
@@ -86,12 +92,12 @@ class TabularModel:
     @property
     def n_components(self) -> int:
         """Number of latents, N."""
-        return self.density.model.autoencoder.latents
+        return 0 if self.density is None else self.density.model.autoencoder.latents
 
     @property
     def resolution(self) -> float:
         """Standard deviation under which details count as noise, in units of a column's spread."""
-        return float(self.density.model.noise.variance**0.5)
+        return 0.0 if self.density is None else float(self.density.model.noise.variance**0.5)
 
     def read(self, X: Any) -> EncodedRows:  # noqa: N803
         """Return raw rows as numbers; rows that are encoded already come back as they are.
@@ -111,13 +117,32 @@ class TabularModel:
         `n_jobs` threads score batches, -1 for one on each core; scores are the same to the last bit for any number.
         """
         rows = self.read(X)
-        return self.score_numbers(rows.x, n_jobs) - rows.total_novelty
+        return self.score_packed(pack(rows.x, rows.codes), n_jobs) - rows.total_novelty
+
+    def score_packed(self, rows: Array, n_jobs: int | None = None) -> Array:
+        """Return the log density of numbers and codes side by side, ``(n, K + J) -> (n,)``."""
+        x, codes = self.unpack(rows)
+        score = self.score_numbers(x, n_jobs)
+        return score if self.categorical is None else score + self._in_parts(self.categorical.log_prob, x, codes)
 
     def score_numbers(self, x: Array, n_jobs: int | None = None) -> Array:
-        """Return the log density of encoded rows, ``(n, K) -> (n,)``, without what novel cells cost."""
+        """Return the log density of the numbers alone, ``(n, K) -> (n,)``."""
+        if self.density is None:
+            return np.zeros(len(x))
         batches = torch.as_tensor(self.standardizer.transform(x)).split(BATCH_ROWS)
         log_density = map_batches(partial(self.density.log_prob, include_residual=True), batches, n_jobs)
         return _array(log_density) + self.standardizer.log_volume
+
+    def score_codes(self, x: Array, codes: Codes) -> Array:
+        """Return the log probability of each code given the others and the numbers, ``(n, K), (n, J) -> (n, J)``."""
+        if self.categorical is None:
+            return np.zeros(codes.shape)
+        return self._in_parts(self.categorical.column_log_prob, x, codes)
+
+    def unpack(self, rows: Array) -> tuple[Array, Codes]:
+        """Return numbers and codes of rows that have them side by side."""
+        numbers = len(self.standardizer.varying)
+        return rows[:, :numbers], rows[:, numbers:].astype(np.int64)
 
     def smooth_log_density(self, s: Tensor) -> Tensor:
         """Return the log density of standardised rows that explanations follow, ``(n, K) -> (n,)``, with derivatives.
@@ -125,7 +150,10 @@ class TabularModel:
         Of two scales it is the coarse one: what is unusual is ranked by it, and where the gate opens the density all
         but jumps.
         """
-        rows, density = s.to(self.density.device), self.density
+        density = self.density
+        if density is None:
+            return s.sum(1)
+        rows = s.to(density.device)
         if isinstance(density, TwoScaleDensity):
             return density.coarse_log_prob(rows).cpu()
         return density.log_prob_batch(rows, "isometric", include_residual=True).cpu()
@@ -143,11 +171,16 @@ class TabularModel:
         return np.where(self.calibration.is_anomaly(self.score(X)), -1, 1)
 
     def novel(self, X: Any) -> NDArray[np.bool_]:  # noqa: N803
-        """Return which cells hold what no training row held, ``(n, M)``: a new category, a first missing value.
+        """Return which cells hold what no training row held, ``(n, M)``.
 
-        Each lowers its row's score by what it is worth: see `CategoryEncoder`.
+        A category, a first missing value, or another value in a constant column: each lowers its row's score by
+        log(n + 1) nats, n the training rows.
         """
-        return self.read(X).novelty > 0
+        return self.read(X).novel
+
+    def outside(self, X: Any) -> NDArray[np.bool_]:  # noqa: N803
+        """Return which cells lie outside the range of the training rows, ``(n, M)``, dates by when they are."""
+        return self.encoder.outside(self.read(X).raw)
 
     def explain(self, X: Any) -> Explanation:  # noqa: N803
         """Return by how much each column moves each row's score away from that of the nearest reference row.
@@ -157,14 +190,20 @@ class TabularModel:
         """
         return explain(self, self.read(X))
 
-    @torch.no_grad()
     def encode(self, X: Any) -> Array:  # noqa: N803
         """Return the latents of rows, ``(n, M) -> (n, N)``, those with the largest variance first."""
-        return self._in_batches(self.density.model.autoencoder.encode, self.standardizer.transform(self.read(X).x))
+        return self.latents(self.read(X).x)
 
-    @torch.no_grad()
+    def latents(self, x: Array) -> Array:
+        """Return the latents of encoded rows, ``(n, K) -> (n, N)``."""
+        if self.density is None:
+            return np.zeros((len(x), 0))
+        return self._in_batches(self.density.model.autoencoder.encode, self.standardizer.transform(x))
+
     def decode(self, z: Any) -> Any:
         """Return the rows of latents, ``(n, N) -> (n, M)``, of a data frame's model as a data frame.
+
+        Categories are the most probable ones.
 
         Raises
         ------
@@ -177,16 +216,22 @@ class TabularModel:
                 f"Expected finite latents of shape (rows, {self.n_components}); got {z.shape}. "
                 "Pass what transform or encode gave."
             )
-        s = self._in_batches(self.density.model.autoencoder.decode, z)
-        return self.encoder.decode(self.standardizer.inverse_transform(s))
+        s = z if self.density is None else self._in_batches(self.density.model.autoencoder.decode, z)
+        codes = np.zeros((len(z), 0), np.int64) if self.categorical is None else self.categorical.mode(z)
+        return self.encoder.decode(self.standardizer.inverse_transform(s), codes)
 
     def sample(self, n: int = 1, *, seed: int = 0) -> Any:
         """Return rows drawn from the density, ``(n, M)``, of a data frame's model as a data frame."""
         if not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"Expected n_samples of 1 or more; got {n}.")
-        with isolated_seed(seed, self.density.device):
-            s = _array(self.density.sample(int(n), include_residual=True))
-        return self.encoder.decode(self.standardizer.inverse_transform(s))
+        s, codes = np.zeros((int(n), 0)), np.zeros((int(n), 0), np.int64)
+        if self.density is not None:
+            with isolated_seed(seed, self.density.device):
+                s = _array(self.density.sample(int(n), include_residual=True))
+        x = self.standardizer.inverse_transform(s)
+        if self.categorical is not None:
+            codes = self.categorical.sample(self.latents(x), np.random.RandomState(seed))
+        return self.encoder.decode(x, codes)
 
     def with_threshold(self, threshold: float) -> Self:
         """Return the same model with another threshold."""
@@ -212,9 +257,22 @@ class TabularModel:
             )
         return model
 
-    def _in_batches(self, function: Any, x: Array) -> Array:
+    @torch.no_grad()
+    def _in_batches(self, function: Callable[[Tensor], Tensor], x: Array) -> Array:
+        assert self.density is not None
         parts = torch.as_tensor(x).to(self.density.device).split(BATCH_ROWS)
         return _array(torch.cat([function(part) for part in parts]))
+
+    def _in_parts(self, function: Callable[[Array, Codes], Array], x: Array, codes: Codes) -> Array:
+        starts = range(0, max(len(x), 1), BATCH_ROWS)
+        return np.concatenate(
+            [function(self.latents(x[i : i + BATCH_ROWS]), codes[i : i + BATCH_ROWS]) for i in starts]
+        )
+
+
+def pack(x: Array, codes: Codes) -> Array:
+    """Return numbers and codes side by side, ``(n, K), (n, J) -> (n, K + J)``."""
+    return np.concatenate([x, codes], 1) if codes.shape[1] else x
 
 
 def _array(values: Tensor) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
@@ -13,7 +14,7 @@ from radogaga._utils.checks import warn_user
 from radogaga.errors import InputError
 from radogaga.tabular.calibration import rows_needed
 from radogaga.tabular.columns.encoder import EncodedRows, TableEncoder
-from radogaga.tabular.columns.frames import as_frame, is_numeric
+from radogaga.tabular.columns.frames import as_frame
 from radogaga.tabular.defaults import (
     FEW_ROWS,
     MAX_REPEATED_ROWS,
@@ -41,8 +42,10 @@ class Split(NamedTuple):
     calibration: Array | None
 
 
-def fit_encoder(estimator: BaseEstimator, x: Any, sample_weight: Any) -> tuple[TableEncoder, Array]:
-    """Return what a table's columns hold, and its rows as numbers ``(n, K)``; the estimator takes note of the columns.
+def fit_encoder(
+    estimator: BaseEstimator, x: Any, sample_weight: Any, *, keep_position: bool = False
+) -> tuple[TableEncoder, EncodedRows]:
+    """Return the encoder of a table's columns, and its rows encoded; the estimator takes note of the columns.
 
     Raises
     ------
@@ -52,14 +55,14 @@ def fit_encoder(estimator: BaseEstimator, x: Any, sample_weight: Any) -> tuple[T
         If the shape or the columns' names are not what scikit-learn expects.
     """
     frame = as_frame(x)
-    if frame is None or (is_numeric(frame) and not frame.isna().to_numpy().any()):
-        numbers = _as_numbers(estimator, x if frame is None else frame, reset=True)
-        names = None if frame is None else list(frame)
-        encoder = TableEncoder.fit_numbers(numbers[_counted(sample_weight, len(numbers))], names)
-        return encoder, encoder.encode(numbers).x
-    validate_data(estimator, frame, reset=True, skip_check_array=True)
-    encoder = TableEncoder.fit(frame.iloc[_counted(sample_weight, len(frame))], named=hasattr(x, "columns"))
-    return encoder, encoder.encode(frame).x
+    named = hasattr(x, "columns")
+    table = _as_numbers(estimator, x, reset=True) if frame is None else frame
+    if frame is not None:
+        _note_columns(estimator, frame, reset=True)
+    chosen = _counted(sample_weight, len(table))
+    counted = table[chosen] if frame is None else frame.iloc[chosen]
+    encoder = TableEncoder.fit(counted, named=named, keep_position=keep_position)
+    return encoder, encoder.encode(table)
 
 
 def encode(estimator: BaseEstimator, encoder: TableEncoder, x: Any) -> EncodedRows:
@@ -73,10 +76,14 @@ def encode(estimator: BaseEstimator, encoder: TableEncoder, x: Any) -> EncodedRo
         If the columns are not those of the training rows.
     """
     frame = as_frame(x)
-    if frame is None or (encoder.numeric and is_numeric(frame)):
-        return encoder.encode(_as_numbers(estimator, x if frame is None else frame, reset=False))
-    validate_data(estimator, frame, reset=False, skip_check_array=True)
+    if frame is None:
+        return encoder.encode(_as_numbers(estimator, x, reset=False))
+    _note_columns(estimator, frame, reset=False)
     return encoder.encode(frame)
+
+
+def _note_columns(estimator: BaseEstimator, frame: pd.DataFrame, *, reset: bool) -> None:
+    validate_data(estimator, frame, reset=reset, skip_check_array=True)
 
 
 def _counted(sample_weight: Any, rows: int) -> NDArray[np.int64] | slice:

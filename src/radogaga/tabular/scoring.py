@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from radogaga._utils.checks import list_names
 from radogaga.errors import InputError
@@ -41,6 +42,8 @@ class ScoredFile:
         How many there were.
     novel : dict
         For each column that held some, in how many rows it held what no training row did.
+    outside : dict
+        For each column that held some, in how many rows a number or date lay outside the training rows' range.
     left_out : list of str
         Columns of the file that the model does not know.
     """
@@ -48,6 +51,7 @@ class ScoredFile:
     rows: int = 0
     alarms: int = 0
     novel: dict[str, int] = field(default_factory=dict)
+    outside: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
 
@@ -118,9 +122,8 @@ def score_file(
             write(table)
             done.rows += len(batch.score)
             done.alarms += int(np.count_nonzero(table.column("alarm").to_numpy(zero_copy_only=False)))
-            for name, count in zip(file.names, (batch.rows.novelty > 0).sum(0), strict=True):
-                if count:
-                    done.novel[name] = done.novel.get(name, 0) + int(count)
+            _add_counts(done.novel, file.names, batch.rows.novel)
+            _add_counts(done.outside, file.names, model.outside(batch.rows))
             progress(done.rows, file.source.total)
         if not done.rows:
             raise file.has_no_rows()
@@ -158,6 +161,12 @@ def nth_row(model: TabularModel, path: Path, row: int, *, id_column: str | None 
             return SelectedRows(_frame(one.select(file.names)), [row], ids)
         start += len(batch)
     raise InputError(f"Expected a row of 0 to {start - 1} in {path}; got {row}. Pass another --row.")
+
+
+def _add_counts(counts: dict[str, int], names: list[str], cells: NDArray[np.bool_]) -> None:
+    for name, count in zip(names, cells.sum(0).tolist(), strict=True):
+        if count:
+            counts[name] = counts.get(name, 0) + count
 
 
 class _Batch(NamedTuple):

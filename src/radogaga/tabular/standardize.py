@@ -50,10 +50,10 @@ class Standardizer:
     scale: Array
 
     @classmethod
-    def fit(cls, x: Array) -> Self:
-        """Choose centre and scale by training rows ``(n, M)``."""
+    def fit(cls, x: Array, *, may_be_constant: bool = False) -> Self:
+        """Choose centre and scale by training rows ``(n, M)``; that all columns are constant is refused, or not."""
         varying = x.max(0) > x.min(0)
-        if not varying.any():
+        if not varying.any() and not may_be_constant:
             raise InputError(
                 f"Expected at least one column that varies; got {len(x)} equal rows. Pass rows that differ: equal ones "
                 "have no density."

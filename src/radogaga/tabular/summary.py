@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from radogaga._utils.checks import format_value
+from radogaga.tabular.columns.encoder import TableEncoder
 from radogaga.tabular.columns.types import ColumnType, restore_one
 from radogaga.tabular.explanation import Explanation
 from radogaga.tabular.model import TabularModel
@@ -47,39 +48,56 @@ def facts(model: TabularModel) -> list[tuple[str, str]]:
     curve = (
         f"{sparkline(loss)} {loss[0]:.1f} to {loss[-1]:.1f} nats, {history.step[-1]:,} steps" if len(loss) else "none"
     )
-    return [
-        ("spectrum", f"{sparkline(ratio)} {ratio.sum():.1%} of the variance, the first latent {ratio[0]:.1%}"),
-        ("resolution", f"{model.resolution:.3g} of a column's spread"),
-        ("smoothness", str(model.parameters.get("smoothness", "not recorded"))),
-        ("isometry", f"diagonal {isometry.diag_mean:.3f} (theory {float(isometry.prediction.mean()):.3f}), "
-                     f"off it {isometry.off_rms:.3f}, r of inner products {isometry.probe_r:.3f}"),
-        ("training", curve),
-        ("threshold", f"{model.calibration.threshold:.4g} nats, by {len(scores):,} calibration rows of "
-                      f"{scores[0]:.1f} to {scores[-1]:.1f}"),
-    ]  # fmt: skip
+    facts = []
+    if isometry is not None:
+        facts = [
+            ("spectrum", f"{sparkline(ratio)} {ratio.sum():.1%} of the variance, the first latent {ratio[0]:.1%}"),
+            ("resolution", f"{model.resolution:.3g} of a column's spread"),
+            ("smoothness", str(model.parameters.get("smoothness", "not recorded"))),
+            ("isometry", f"diagonal {isometry.diag_mean:.3f} (theory {float(isometry.prediction.mean()):.3f}), "
+                         f"off it {isometry.off_rms:.3f}, r of inner products {isometry.probe_r:.3f}"),
+            ("training", curve),
+        ]  # fmt: skip
+    if model.categorical is not None and (known := _dependencies(model)):
+        facts.append(("depend", known))
+    threshold = f"{model.calibration.threshold:.4g} nats, by {len(scores):,} calibration rows"
+    return [*facts, ("threshold", f"{threshold} of {scores[0]:.1f} to {scores[-1]:.1f}")]
+
+
+def _dependencies(model: TabularModel) -> str:
+    """Return which columns' categories depend on which others'."""
+    assert model.categorical is not None
+    labels, columns = model.encoder.labels, model.encoder.code_column
+    pairs = [(j, table.parent) for j, table in enumerate(model.categorical.tables) if table.parent >= 0]
+    return ", ".join(f"{labels[columns[j]]} on {labels[columns[parent]]}" for j, parent in pairs)
 
 
 def describe_columns(model: TabularModel) -> list[tuple[str, str]]:
     """Return each column's name and what it holds."""
     encoder = model.encoder
-    varying = set(encoder.source_column[model.standardizer.varying].tolist())
-    categories = iter(encoder.category_encoders)
-    numbers = iter(zip(encoder.median, encoder.has_missing, encoder.missing_codes.T, strict=True))
+    categories = dict(zip(encoder.category_columns, encoder.category_encoders, strict=True))
     lines = []
     for j, (name, kind) in enumerate(zip(encoder.labels, encoder.column_types, strict=True)):
-        codes = ""
-        if kind == ColumnType.CATEGORY:
-            category = next(categories)
-            missing, first = category.missing, ", ".join(value[:20] for value in category.values[:3])
-            held = f"{len(category.values):,} categories: {first}"
+        if j in categories:
+            category = categories[j]
+            held = f"{len(category.values):,} categories: {', '.join(value[:20] for value in category.values[:3])}"
+            held += ", some missing" if category.missing else ""
+            held += "; constant" if category.levels == 1 else ""
         else:
-            median, missing, found = next(numbers)
-            held = f"{kind}, median {format_value(restore_one(median, kind))}"
-            codes = " and ".join(format_value(restore_one(value, kind)) for value in found[~np.isnan(found)])
-        held += ", some missing" if missing else ""
-        held += f" (as {codes})" if codes else ""
-        lines.append((name, held if j in varying else f"{held}; constant, carries no density"))
+            held = _describe_number(encoder, encoder.number_columns.index(j), kind)
+        lines.append((name, held))
     return lines
+
+
+def _describe_number(encoder: TableEncoder, j: int, kind: ColumnType) -> str:
+    found = encoder.missing_codes[:, j]
+    codes = " and ".join(format_value(restore_one(value, kind)) for value in found[~np.isnan(found)])
+    held = f"{kind}, median {format_value(restore_one(encoder.median[j], kind))}"
+    held += ", some missing" if encoder.has_missing[j] else ""
+    held += f" (as {codes})" if codes else ""
+    if not encoder.has_position[j]:
+        return f"{held}; {'its cycles count, not when it is' if encoder.cycles[j] else 'grows with the rows, left out'}"
+    return f"{held}; constant" if encoder.low[j] == encoder.high[j] else held
 
 
 def explanations_as_json(model: TabularModel, explanation: Explanation, selected: SelectedRows) -> list[dict[str, Any]]:
@@ -101,7 +119,6 @@ def explanations_as_json(model: TabularModel, explanation: Explanation, selected
                     "typical": _plain(explanation.typical.iat[i, j]),
                     "contribution": float(explanation.contributions[i, j]),
                     "novel": bool(explanation.novel[i, j]),
-                    "changed_constant": bool(explanation.changed_constant[i, j]),
                 }
                 for j in explanation.contributions[i].argsort(kind="stable")
             ],

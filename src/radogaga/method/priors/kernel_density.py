@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -86,6 +87,15 @@ class KernelDensity(Prior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
+        parts = [_logsumexp(logits) - offset for logits, offset in self._logits(z)]
+        return torch.cat(parts) - 0.5 * self.latents * math.log(2 * math.pi)
+
+    def responsibility(self, z: Tensor) -> Tensor:
+        """Return P(c | z), the share of each centre in the density of each latent, ``(B, N) -> (B, C)``."""
+        return torch.cat([logits.softmax(1) for logits, _ in self._logits(z)])
+
+    def _logits(self, z: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each centre's log density less what all share, ``(b, C)``, and that, ``(b,)``, batch by batch."""
         # |z - c|^2 / v as |z|^2 / v - 2 z'c / v + |c|^2 / v: one matrix product. Centring keeps the terms from
         # cancelling, and the part of |z|^2 / v that all centres share, that of the largest v, is subtracted at the end.
         centre = self.centres.mean(0)
@@ -93,12 +103,10 @@ class KernelDensity(Prior):
         shared = 1 / variance.amax()
         weights = torch.cat([points / variance[:, None], -0.5 * (1 / variance - shared)[:, None]], 1).T
         offset = self.log_weights - 0.5 * (points.square().sum(1) / variance + self.latents * variance.log())
-        parts = []
         for part in (z - centre).split(rows_in_memory(self.n_centres, budget=_BUDGET)):
             square = part.square().sum(1, keepdim=True)
             logits = torch.addmm(offset, torch.cat([part, square], 1), weights)
-            parts.append(_logsumexp(logits) - 0.5 * shared * square[:, 0])
-        return torch.cat(parts) - 0.5 * self.latents * math.log(2 * math.pi)
+            yield logits, 0.5 * shared * square[:, 0]
 
     def refit(self, z: Tensor, noise: Noise) -> KernelDensity:
         """Return `fit` of other latents ``(n, N)``, with default settings."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from radogaga._utils.checks import warn_user
 from radogaga.errors import InputError
+from radogaga.tabular.columns.types import ColumnType, restore
 from radogaga.tabular.defaults import (
-    MAX_FREQUENT_CATEGORIES,
     MAX_KNOWN_CATEGORIES,
     MIN_CATEGORIES_TO_WARN,
-    MIN_CATEGORY_SHARE,
 )
 
 # 1,234 and 12 % and 31/12/2024, but no plain numbers: as text those are codes.
@@ -24,75 +23,65 @@ _MEASURED = r"[-+]?[$€£]?\s*\d[\d.,:/'\s-]*[%$€£]?"
 
 @dataclass(frozen=True)
 class CategoryEncoder:
-    """The categories that training rows held, most frequent first; the rare ones share a code, missing has its own.
+    """The values of a column of categories as codes 0, 1, ..., the most frequent first.
 
-    A value that no training row held is coded as the rare ones are, and costs what Good and Turing say: the share of
-    rows whose value came up once estimates how often a new row brings a new value. Among names or identifiers, where
-    new values are the rule, it is nearly nothing; where three values made up a million rows, 14 nats.
+    Values beyond the 10,000 most frequent share a code; missing ones have one of their own if training rows had any.
+    What no training row held has the code -1.
 
     Attributes
     ----------
     values : tuple of str
-        The known values, 10,000 at most.
-    frequent : int
-        How many of them have a code of their own: those of 1 % of the rows or more, 30 at most.
-    missing : bool
-        Whether values were missing.
-    novelty : float
-        Nats by which a new value lowers the log density.
+        The known values.
+    overflow, missing : bool
+        Whether there were values beyond them, and whether values were missing.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from radogaga import CategoryEncoder
     >>> encoder = CategoryEncoder.fit(pd.Series(["tea", "tea", "milk", None]))
-    >>> encoder.values, encoder.codes, round(encoder.novelty, 2)
-    (('tea', 'milk'), 3, 0.92)
+    >>> encoder.values, encoder.levels
+    (('tea', 'milk'), 3)
     >>> encoder.encode(pd.Series(["milk", "gin", None]))
-    (array([ 1, -1,  2]), array([False,  True, False]))
+    array([ 1, -1,  2])
     """
 
     values: tuple[str, ...]
-    frequent: int
+    overflow: bool
     missing: bool
-    novelty: float
 
     @classmethod
-    def fit(cls, column: pd.Series[Any]) -> CategoryEncoder:
-        """Take the values of a training column, and warn where they look like no categories."""
+    def fit(cls, column: pd.Series[Any]) -> Self:
+        """Learn the values of a training column, and warn where they look like no categories."""
         places, words = _words(column)
         counts = pd.Series(np.bincount(places[places >= 0], minlength=len(words)), index=words).groupby(level=0).sum()
         counts = counts.iloc[np.lexsort((counts.index.to_numpy(), -counts.to_numpy()))]
         known = counts.iloc[:MAX_KNOWN_CATEGORIES]
-        frequent = int((known.iloc[:MAX_FREQUENT_CATEGORIES] >= MIN_CATEGORY_SHARE * len(column)).sum())
         once = int((known == 1).sum() + counts.iloc[MAX_KNOWN_CATEGORIES:].sum())
         _warn_of(column, known, once)
-        novelty = float(np.log((len(column) + 1) / (once + 1)))
-        return cls(tuple(known.index), frequent, bool((places < 0).any()), novelty)
+        return cls(tuple(known.index), len(counts) > len(known), bool((places < 0).any()))
 
     @property
-    def rare(self) -> bool:
-        """Whether there are values without a code of their own."""
-        return len(self.values) > self.frequent
+    def levels(self) -> int:
+        """How many codes there are."""
+        return len(self.values) + self.overflow + self.missing
 
-    @property
-    def codes(self) -> int:
-        """How many codes there are: of frequent values, of rare ones together, of missing ones."""
-        return self.frequent + self.rare + self.missing
-
-    def encode(self, column: pd.Series[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return each value's code ``(n,)``, -1 for what has none, and which values no training row held."""
+    def encode(self, column: pd.Series[Any]) -> NDArray[np.int64]:
+        """Return each value's code ``(n,)``, -1 for what no training row held."""
         places, words = _words(column)
-        known = pd.Index(self.values, dtype=object).get_indexer(pd.Index(words, dtype=object))
-        code = np.where(known < 0, self.frequent if self.rare else -1, np.minimum(known, self.frequent))
-        missing = self.codes - 1 if self.missing else -1
+        codes = pd.Index(self.values, dtype=object).get_indexer(pd.Index(words, dtype=object))
+        if self.overflow:
+            codes = np.where(codes < 0, len(self.values), codes)
         # The place -1 of a missing value is the last one.
-        return np.append(code, missing)[places].astype(np.int64), np.append(known < 0, not self.missing)[places]
+        return np.append(codes, self.levels - 1 if self.missing else -1)[places].astype(np.int64)
 
-    def decode(self, codes: NDArray[np.int64]) -> NDArray[np.object_]:
-        """Return the values of codes ``(n,)``: for rare ones the most frequent of them, None for missing ones."""
-        words = np.array([*self.values[: self.frequent + self.rare], *[None] * self.missing], dtype=object)
-        return words[codes]
+    def decode(self, codes: NDArray[np.int64], kind: ColumnType) -> Any:
+        """Return the values of codes ``(n,)``, None for missing ones and those beyond the known."""
+        words = np.array([*self.values, *[None] * (self.levels - len(self.values) + 1)], dtype=object)[codes]
+        if kind == ColumnType.CATEGORY:
+            return words
+        numbers = [np.nan if word is None else float({"True": 1, "False": 0}.get(word, word)) for word in words]
+        return restore(np.array(numbers), kind)
 
 
 def _words(column: pd.Series[Any]) -> tuple[NDArray[np.int64], list[str]]:

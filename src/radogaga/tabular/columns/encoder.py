@@ -1,8 +1,7 @@
-"""A table's columns as numbers and back: what was learned from the training rows, and nothing else."""
+"""A table's columns as numbers and codes and back: what was learned from the training rows, and nothing else."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,56 +10,66 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OneHotEncoder
 
-from radogaga._utils.checks import list_names
+from radogaga._utils.checks import list_names, warn_user
 from radogaga.errors import InputError
 from radogaga.tabular.columns.categories import CategoryEncoder
-from radogaga.tabular.columns.frames import as_frame, is_numeric
+from radogaga.tabular.columns.dates import YEAR, date_cycles, from_cycles
+from radogaga.tabular.columns.frames import as_frame
 from radogaga.tabular.columns.missing_codes import detect_missing_codes, mask_missing_codes
-from radogaga.tabular.columns.numeric import check_finite, day_and_week, numeric_columns, warn_of_row_numbers
+from radogaga.tabular.columns.numeric import check_finite, grows_with_rows, numeric_columns
 from radogaga.tabular.columns.types import ColumnType, infer_type, restore
+from radogaga.tabular.defaults import MAX_VALUES_OF_CATEGORY
 from radogaga.tabular.standardize import Array
+
+_MAYBE_CATEGORIES = {ColumnType.INTEGER, ColumnType.BOOLEAN}
 
 
 class EncodedRows(NamedTuple):
-    """Rows as numbers, and what in them is new.
+    """Rows as numbers and codes, and what in them is new.
 
     Attributes
     ----------
     x : ndarray
         Finite numbers, ``(n, K)``.
+    codes : ndarray
+        Codes of categories, and of whether numbers are missing, ``(n, J)``; -1 for what no training row held.
     novelty : ndarray
-        Nats that each cell of the table costs for holding what no training row held, ``(n, M)``: 0 for all others.
+        Nats that each cell of the table costs, beside the density, for holding what no training row held, ``(n, M)``.
+    novel : ndarray of bool
+        Which cells hold what no training row held, ``(n, M)``.
     raw : DataFrame or ndarray
         The rows as they came.
     """
 
     x: Array
+    codes: NDArray[np.int64]
     novelty: Array
+    novel: NDArray[np.bool_]
     raw: pd.DataFrame | Array
 
     @property
     def total_novelty(self) -> Array:
-        """What each row costs for being new, ``(n,)``, in nats."""
+        """What each row costs for being new, beside the density, ``(n,)``, in nats."""
         return self.novelty.sum(1) if self.novelty.strides[0] else np.zeros(len(self.x))
 
     def take(self, places: NDArray[np.int64]) -> EncodedRows:
         """Return the rows at some places."""
         raw = self.raw.iloc[places] if isinstance(self.raw, pd.DataFrame) else self.raw[places]
-        return EncodedRows(self.x[places], self.novelty[places], raw)
+        return EncodedRows(self.x[places], self.codes[places], self.novelty[places], self.novel[places], raw)
 
 
 @dataclass(frozen=True, eq=False)
 class TableEncoder:
-    """The columns of a training table, each as one number or more.
+    """The columns of a training table, each as numbers or as a code.
 
-    Numbers, booleans, dates and durations become floats, a missing value its column's median; columns where some were
-    missing get an indicator of that, dates the sine and cosine of the hour of the day and of the day of the week.
-    Categories become one-hot, two of them one indicator. All by scikit-learn's `SimpleImputer` and `OneHotEncoder`. A
-    value missing where none was before is the median, and costs log(n + 1) nats, n the training rows. A number that
-    stands for a missing value, -999 among ages, counts as missing: see `detect_missing_codes`.
+    Numbers and durations become floats, a missing value its column's median; a code says where values were missing, if
+    some were in training. Dates become the sine and cosine of the hour of the day, of the day of the week and, where
+    the rows span more than a year, of the time of the year; their position in time is left out, since it says nothing
+    of what is normal, as are whole numbers that only grow from row to row. Categories, truth values and whole numbers
+    with at most two values become codes. What no training row held, a category, a missing value or another value in a
+    constant column, costs log(n + 1) nats, n the training rows. A number that stands for a missing value, -999 among
+    ages, counts as missing: see `detect_missing_codes`.
 
     Attributes
     ----------
@@ -70,16 +79,20 @@ class TableEncoder:
         What each of the M columns holds.
     rows : int
         Number of training rows, n.
-    median : ndarray
-        Medians of the columns that are no categories.
+    category_columns : tuple of int
+        Which columns become codes; the D others are numbers.
+    category_encoders : tuple of CategoryEncoder
+        Their values.
+    median, low, high : ndarray
+        Of each number's training values, ``(D,)``.
     has_missing : ndarray of bool
-        In which of them values were missing.
+        In which of them values were missing, ``(D,)``.
     missing_codes : ndarray
         The values of each that stand for a missing one, NaN for no more, as `detect_missing_codes` gives them.
-    category_encoders : tuple of CategoryEncoder
-        The categories of each other column.
-    numeric : bool
-        Whether the table was finite numbers alone, which need no encoding.
+    has_position : ndarray of bool
+        Which of them are numbers of the model; the others are dates known by their cycles, or grow with the rows.
+    cycles : ndarray
+        How many numbers stand for each one's cycles, 0, 4 or 6, ``(D,)``.
 
     Examples
     --------
@@ -87,11 +100,14 @@ class TableEncoder:
     >>> from radogaga import TableEncoder
     >>> frame = pd.DataFrame({"age": [31.0, None, 52.0], "drink": ["tea", "milk", "tea"]})
     >>> encoder = TableEncoder.fit(frame)
-    >>> encoder.encode(frame).x
-    array([[31.,  0.,  0.],
-           [31.,  1.,  1.],
-           [52.,  0.,  0.]])
-    >>> encoder.decode(encoder.encode(frame).x)
+    >>> rows = encoder.encode(frame)
+    >>> rows.x, rows.codes
+    (array([[31.],
+           [31.],
+           [52.]]), array([[0, 0],
+           [1, 1],
+           [0, 0]]))
+    >>> encoder.decode(rows.x, rows.codes)
         age drink
     0  31.0   tea
     1   NaN  milk
@@ -101,39 +117,63 @@ class TableEncoder:
     names: tuple[Any, ...] | None
     column_types: tuple[ColumnType, ...]
     rows: int
+    category_columns: tuple[int, ...]
+    category_encoders: tuple[CategoryEncoder, ...]
     median: Array
+    low: Array
+    high: Array
     has_missing: NDArray[np.bool_]
     missing_codes: Array
-    category_encoders: tuple[CategoryEncoder, ...] = ()
-    numeric: bool = False
+    has_position: NDArray[np.bool_]
+    cycles: NDArray[np.int64]
 
     @classmethod
-    def fit_numbers(cls, x: Array, names: Sequence[Any] | None = None) -> Self:
-        """Learn the columns of an array, finite but for NaN, ``(n, M)``, with the names they had in a data frame."""
-        check_finite(x, range(x.shape[1]))
-        types = (ColumnType.NUMBER,) * x.shape[1]
-        if names is not None:
-            warn_of_row_numbers(x, names)
-        x, codes = detect_missing_codes(x, range(x.shape[1]) if names is None else names, types)
-        has_missing = _has_missing(x)
-        named = None if names is None else tuple(names)
-        return cls(named, types, len(x), _lower_median(x), has_missing, codes, numeric=not has_missing.any())
+    def fit(cls, table: pd.DataFrame | Array, *, named: bool = True, keep_position: bool = False) -> Self:
+        """Learn the columns of a data frame, or of an array of finite numbers and NaN, ``(n, M)``.
 
-    @classmethod
-    def fit(cls, frame: pd.DataFrame, *, named: bool = True) -> Self:
-        """Learn the columns of a data frame, or of an array of objects, whose columns have no names."""
-        types = tuple(infer_type(frame.iloc[:, j]) for j in range(frame.shape[1]))
-        names = tuple(name if isinstance(name, str | int) else str(name) for name in frame) if named else None
-        x = numeric_columns(frame, types)
-        numbers = [(name, kind) for name, kind in zip(frame, types, strict=True) if kind != ColumnType.CATEGORY]
-        number_names = [name for name, _ in numbers]
+        Parameters
+        ----------
+        table : DataFrame or ndarray
+            The training rows.
+        named : bool
+            Whether a data frame's columns have names, or came from an array of objects.
+        keep_position : bool
+            Whether the position of dates, and numbers that only grow from row to row, are part of the model.
+        """
+        frame = table if isinstance(table, pd.DataFrame) else None
+        names = tuple(range(table.shape[1])) if frame is None else tuple(frame)
+        types = (
+            tuple(infer_type(frame.iloc[:, j]) for j in range(len(names)))
+            if frame is not None
+            else ((ColumnType.NUMBER,) * len(names))
+        )
+        categories = [j for j in range(len(names)) if frame is not None and _is_category(frame.iloc[:, j], types[j])]
+        columns = [j for j in range(len(names)) if j not in set(categories)]
+        x = numeric_columns(table, types, columns)
+        number_names, number_types = [names[j] for j in columns], [types[j] for j in columns]
         check_finite(x, number_names)
-        warn_of_row_numbers(x, number_names)
-        x, codes = detect_missing_codes(x, number_names, [kind for _, kind in numbers])
-        categories = [
-            CategoryEncoder.fit(frame.iloc[:, j]) for j, kind in enumerate(types) if kind == ColumnType.CATEGORY
-        ]
-        return cls(names, types, len(frame), _lower_median(x), _has_missing(x), codes, tuple(categories))
+        x, codes = detect_missing_codes(x, number_names, number_types)
+        dates = np.array([kind == ColumnType.DATETIME for kind in number_types], dtype=np.bool_)
+        has_position = np.ones(len(columns), np.bool_)
+        if frame is not None and not keep_position:
+            has_position = ~dates & ~grows_with_rows(x)
+            _tell_of_positions(number_names, dates, has_position)
+        low, high = _range(x)
+        encoders = tuple(CategoryEncoder.fit(frame.iloc[:, j]) for j in categories) if frame is not None else ()
+        return cls(
+            None if frame is None or not named else tuple(n if isinstance(n, str | int) else str(n) for n in names),
+            types,
+            len(x),
+            tuple(categories),
+            encoders,
+            _lower_median(x),
+            low,
+            high,
+            np.isnan(x).any(0),
+            codes,
+            has_position,
+            np.where(dates, np.where(high - low > YEAR, 6, 4), 0),
+        )
 
     def select(self, x: Any) -> pd.DataFrame | Array:
         """Return the columns that the training table had, in its order, of a table of any kind.
@@ -154,124 +194,143 @@ class TableEncoder:
                 f"Expected rows of {len(self.column_types)} columns; got an array of shape {tuple(rows.shape)}. "
                 "Pass the columns that the model was fitted to, in the same order."
             )
-        return rows.to_numpy(np.float64) if frame is not None and self.numeric and is_numeric(frame) else rows
+        return rows
 
     def encode(self, rows: pd.DataFrame | Array) -> EncodedRows:
-        """Return rows as numbers, ``(n, M) -> (n, K)``, with what they cost for being new.
+        """Return rows as numbers and codes, ``(n, M) -> (n, K), (n, J)``, with what they cost for being new.
 
         Raises
         ------
         InputError
             If a number is infinite, or a column holds values of another type than the training rows' did.
         """
-        if isinstance(rows, np.ndarray) and self.category_encoders + self._dates:
+        if isinstance(rows, np.ndarray) and not self.is_numeric:
             rows = pd.DataFrame(rows)
-        x = rows if isinstance(rows, np.ndarray) else numeric_columns(rows, self.column_types)
-        check_finite(x, [self._name(j) for j in self._number_columns])
-        x = mask_missing_codes(x, self.missing_codes)
-        missing = np.isnan(x)
-        if not missing.any() and not self.has_missing.any() and not self._dates and not self.category_encoders:
-            return EncodedRows(x, np.broadcast_to(0.0, x.shape), rows)
-        parts = [self._imputer.transform(x)] if x.shape[1] else []
-        parts += [day_and_week(parts[0][:, j]) for j in self._dates]
-        novelty = np.zeros((len(x), len(self.column_types)))
-        novelty[:, self._number_columns] = (missing & ~self.has_missing) * self._missing_novelty
-        if isinstance(rows, pd.DataFrame) and self.category_encoders:
-            parts.append(self._one_hot(rows, novelty))
-        return EncodedRows(np.concatenate(parts, 1), novelty, rows)
+        values = numeric_columns(rows, self.column_types, self.number_columns)
+        check_finite(values, [self._name(j) for j in self.number_columns])
+        values = mask_missing_codes(values, self.missing_codes)
+        missing = np.isnan(values)
+        changed = self._is_constant & ~missing & (values != self.low)
+        novel = np.broadcast_to(np.bool_(), rows.shape)
+        novelty = np.broadcast_to(0.0, rows.shape)
+        new = (missing & ~self.has_missing) | changed
+        codes, new_category = self._codes(rows, missing)
+        if new.any() or new_category.any():
+            novel, novelty = np.zeros(rows.shape, np.bool_), np.zeros(rows.shape)
+            novel[:, self.number_columns], novel[:, list(self.category_columns)] = new, new_category
+            novelty[:, self.number_columns] = new * np.log(self.rows + 1)
+        values = np.where(missing, self.median, values) if missing.any() else values
+        return EncodedRows(self._numbers(values), codes, novelty, novel, rows)
 
-    def decode(self, x: Array) -> Any:
-        """Return numbers as rows of the table, ``(n, K) -> (n, M)``: the most probable category, the nearest integer.
+    def decode(self, x: Array, codes: NDArray[np.int64]) -> Any:
+        """Return numbers and codes as rows of the table, ``(n, K), (n, J) -> (n, M)``.
 
-        As a data frame with the columns' names where the table had such, else as an array.
+        As a data frame with the columns' names where the table had such, else as an array. A date that is known by its
+        cycles is put into the week of the training rows' median.
         """
-        if self.numeric and self.names is None:
+        if self.is_numeric and self.names is None:
             return x
-        numbers = len(self.median)
-        values = x[:, :numbers].copy()
-        with_missing = np.flatnonzero(self.has_missing)
-        missing = x[:, numbers : numbers + len(with_missing)] > 0.5
-        values[:, with_missing] = np.where(missing, np.nan, values[:, with_missing])
-        categories = self._categories(x[:, x.shape[1] - sum(self._widths) :])
-        columns = dict(zip(self._number_columns, values.T, strict=True))
-        made = {
-            j: restore(columns[j], kind) if j in columns else categories.pop(0)
-            for j, kind in enumerate(self.column_types)
+        values = np.repeat(self.median[None], len(x), 0)
+        values[:, self.has_position] = x[:, : int(self.has_position.sum())]
+        cycles = np.split(x[:, int(self.has_position.sum()) :], np.cumsum(self.cycles[self.cycles > 0])[:-1], axis=1)
+        for j, part in zip(np.flatnonzero(self.cycles), cycles, strict=False):
+            if not self.has_position[j]:
+                values[:, j] = from_cycles(part, float(self.median[j]))
+        j = len(self.category_columns)
+        values[:, self.has_missing] = np.where(codes[:, j:] == 1, np.nan, values[:, self.has_missing])
+        made: dict[int, Any] = {
+            place: restore(column, self.column_types[place])
+            for place, column in zip(self.number_columns, values.T, strict=True)
         }
-        frame = pd.DataFrame(made)
+        for i, (place, encoder) in enumerate(zip(self.category_columns, self.category_encoders, strict=True)):
+            made[place] = encoder.decode(codes[:, i], self.column_types[place])
+        frame = pd.DataFrame({place: made[place] for place in range(len(self.column_types))})
         return frame.to_numpy() if self.names is None else frame.set_axis(list(self.names), axis=1)
+
+    def outside(self, rows: pd.DataFrame | Array) -> NDArray[np.bool_]:
+        """Return which cells lie outside the range of the training rows, ``(n, M)``; categories never do."""
+        values = mask_missing_codes(numeric_columns(rows, self.column_types, self.number_columns), self.missing_codes)
+        outside = np.zeros(rows.shape, np.bool_)
+        outside[:, self.number_columns] = (values < self.low) | (values > self.high)
+        return outside
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether rows are finite numbers that need no encoding."""
+        return not (self.category_columns or self.has_missing.any() or self.cycles.any() or not self.has_position.all())
+
+    @cached_property
+    def number_columns(self) -> list[int]:
+        """Which of the M columns are numbers."""
+        return [j for j in range(len(self.column_types)) if j not in set(self.category_columns)]
 
     @cached_property
     def source_column(self) -> NDArray[np.int64]:
         """Which of the M columns each of the K numbers comes from."""
-        numbers = self._number_columns
-        dates = np.repeat(numbers[list(self._dates)], 4)
-        categories = np.repeat(self._category_columns, self._widths)
-        return np.concatenate([numbers, numbers[self.has_missing], dates, categories])
+        numbers = np.array(self.number_columns, dtype=np.int64)
+        return np.concatenate([numbers[self.has_position], np.repeat(numbers, self.cycles)])
+
+    @cached_property
+    def code_column(self) -> NDArray[np.int64]:
+        """Which of the M columns each of the J codes comes from."""
+        missing = np.array(self.number_columns, dtype=np.int64)[self.has_missing]
+        return np.concatenate([np.array(self.category_columns, dtype=np.int64), missing])
 
     @property
     def labels(self) -> list[str]:
         """The columns' names as text; without names, their numbers."""
         return list(map(str, self.names or range(len(self.column_types))))
 
-    @property
-    def _missing_novelty(self) -> float:
-        return float(np.log(self.rows + 1))
-
     @cached_property
-    def _number_columns(self) -> NDArray[np.int64]:
-        return np.flatnonzero([kind != ColumnType.CATEGORY for kind in self.column_types])
+    def _is_constant(self) -> NDArray[np.bool_]:
+        return np.asarray(self.low == self.high)
 
-    @cached_property
-    def _category_columns(self) -> NDArray[np.int64]:
-        return np.flatnonzero([kind == ColumnType.CATEGORY for kind in self.column_types])
+    def _numbers(self, values: Array) -> Array:
+        cycles = [date_cycles(values[:, j], yearly=self.cycles[j] > 4) for j in np.flatnonzero(self.cycles)]
+        if not cycles and self.has_position.all():
+            return values
+        return np.concatenate([values[:, self.has_position], *cycles], 1)
 
-    @cached_property
-    def _dates(self) -> tuple[int, ...]:
-        """Which of the columns that are no categories are dates."""
-        return tuple(i for i, j in enumerate(self._number_columns) if self.column_types[j] == ColumnType.DATETIME)
-
-    @cached_property
-    def _widths(self) -> list[int]:
-        return [1 if encoder.codes == 2 else encoder.codes for encoder in self.category_encoders]
-
-    @cached_property
-    def _imputer(self) -> SimpleImputer:
-        # Made again, exactly, from any table of the same medians and missing values.
-        like = np.repeat(self.median[None], 5, 0)
-        like[:2, self.has_missing] = np.nan
-        return SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True).fit(like)
-
-    @cached_property
-    def _one_hot_encoder(self) -> OneHotEncoder:
-        codes = [np.arange(encoder.codes) for encoder in self.category_encoders]
-        encoder = OneHotEncoder(categories=codes, drop="if_binary", handle_unknown="ignore", sparse_output=False)
-        return encoder.fit(np.zeros((1, len(codes)), dtype=np.int64))
-
-    def _one_hot(self, frame: pd.DataFrame, novelty: Array) -> Array:
-        """Return the indicators of all categories, and write what new ones cost into the novelty."""
-        codes = np.empty((len(novelty), len(self.category_encoders)), dtype=np.int64)
-        for place, (j, encoder) in enumerate(zip(self._category_columns, self.category_encoders, strict=True)):
-            codes[:, place], new = encoder.encode(frame.iloc[:, j])
-            novelty[:, j] = new * np.where(frame.iloc[:, j].isna(), self._missing_novelty, encoder.novelty)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Found unknown categories")  # they are counted
-            indicators: Array = self._one_hot_encoder.transform(codes)
-        return indicators
-
-    def _categories(self, indicators: Array) -> list[NDArray[np.object_]]:
-        parts = np.split(indicators, np.cumsum(self._widths)[:-1], axis=1) if self.category_encoders else []
-        return [
-            encoder.decode((part[:, 0] > 0.5).astype(np.int64) if encoder.codes == 2 else part.argmax(1))
-            for encoder, part in zip(self.category_encoders, parts, strict=True)
-        ]
+    def _codes(
+        self, rows: pd.DataFrame | Array, missing: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the codes of categories and of missing numbers, ``(n, J)``, and which categories are new."""
+        codes = np.zeros((len(rows), len(self.code_column)), np.int64)
+        new = np.zeros((len(rows), len(self.category_columns)), np.bool_)
+        for i, (j, encoder) in enumerate(zip(self.category_columns, self.category_encoders, strict=True)):
+            codes[:, i] = encoder.encode(rows.iloc[:, j])  # type: ignore[union-attr]
+            new[:, i] = codes[:, i] < 0
+        codes[:, len(self.category_columns) :] = missing[:, self.has_missing]
+        return codes, new
 
     def _name(self, column: int) -> Any:
         return column if self.names is None else self.names[column]
 
 
-def _has_missing(x: Array) -> NDArray[np.bool_]:
-    return np.asarray(np.isnan(x).any(0))
+def _is_category(column: pd.Series[Any], kind: ColumnType) -> bool:
+    if kind in _MAYBE_CATEGORIES:
+        return column.nunique() <= MAX_VALUES_OF_CATEGORY
+    return kind == ColumnType.CATEGORY
+
+
+def _tell_of_positions(names: Sequence[Any], dates: NDArray[np.bool_], has_position: NDArray[np.bool_]) -> None:
+    left_out = ~has_position
+    if dated := [str(names[j]) for j in np.flatnonzero(left_out & dates)]:
+        warn_user(
+            f"Of dates only the time of day, week and year counts, not when they are: {list_names(dated)}. Pass "
+            "keep_position=True (--keep-position) if that is what is to be judged."
+        )
+    if growing := [str(names[j]) for j in np.flatnonzero(left_out & ~dates)]:
+        warn_user(
+            f"Left out, since they only grow from row to row, as counters and time stamps do: {list_names(growing)}. "
+            "Pass keep_position=True (--keep-position) if they are measurements, or drop them."
+        )
+
+
+def _range(x: Array) -> tuple[Array, Array]:
+    with np.errstate(all="ignore"):
+        filled = np.where(np.isnan(x).all(0), 0.0, x)
+    return np.nanmin(filled, axis=0, initial=np.inf), np.nanmax(filled, axis=0, initial=-np.inf)
 
 
 def _lower_median(x: Array) -> Array:

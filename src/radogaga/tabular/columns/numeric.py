@@ -7,28 +7,30 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from radogaga._utils.checks import warn_user
 from radogaga.errors import InputError
 from radogaga.tabular.columns.types import ColumnType, to_float
-from radogaga.tabular.defaults import ROWS_TO_DETECT_COUNTING
+from radogaga.tabular.defaults import MIN_GROWING_SHARE, MIN_ROWS_TO_DETECT_GROWTH
 from radogaga.tabular.standardize import Array
 
-_DAY = 86_400.0
 _PLAIN = {ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.BOOLEAN}
 
 
-def numeric_columns(frame: pd.DataFrame, types: Sequence[ColumnType]) -> Array:
-    """Return the columns that are no categories as floats, ``(n, M) -> (n, D)``, NaN where a value is missing."""
-    x = np.empty(frame.shape)
+def numeric_columns(table: pd.DataFrame | Array, types: Sequence[ColumnType], columns: Sequence[int]) -> Array:
+    """Return some columns as floats, ``(n, M) -> (n, D)``, NaN where a value is missing."""
+    if isinstance(table, np.ndarray):
+        return table if len(columns) == table.shape[1] else table[:, list(columns)]
+    x = np.empty((len(table), len(columns)))
     # Numbers all at once: ten thousand columns one by one take seconds.
-    plain = [kind in _PLAIN and dtype.kind in "biuf" for kind, dtype in zip(types, frame.dtypes, strict=True)]
+    plain = [types[j] in _PLAIN and table.dtypes.iloc[j].kind in "biuf" for j in columns]
     if any(plain):
-        x[:, plain] = frame.iloc[:, np.flatnonzero(plain)].to_numpy(np.float64, na_value=np.nan)
-    numbers = np.flatnonzero([kind != ColumnType.CATEGORY for kind in types])
-    for j in numbers[~np.asarray(plain)[numbers]]:
-        x[:, j] = to_float(frame.iloc[:, j], types[j])
-    return x if len(numbers) == len(types) else x[:, numbers]
+        chosen = [j for j, is_plain in zip(columns, plain, strict=True) if is_plain]
+        x[:, plain] = table.iloc[:, chosen].to_numpy(np.float64, na_value=np.nan)
+    for place, (j, is_plain) in enumerate(zip(columns, plain, strict=True)):
+        if not is_plain:
+            x[:, place] = to_float(table.iloc[:, j], types[j])
+    return x
 
 
 def check_finite(x: Array, names: Sequence[Any]) -> None:
@@ -41,20 +43,21 @@ def check_finite(x: Array, names: Sequence[Any]) -> None:
         )
 
 
-def warn_of_row_numbers(x: Array, names: Sequence[Any]) -> None:
-    """Warn if a column counts up by one from row to row."""
-    if len(x) < ROWS_TO_DETECT_COUNTING:
-        return
-    maybe = np.flatnonzero((np.diff(x[:ROWS_TO_DETECT_COUNTING], axis=0) == 1).all(0)).tolist()
-    counting = [j for j in maybe if (np.diff(x[:, j]) == 1).all()]
-    if counting:
-        warn_user(
-            f"Column {str(names[counting[0]])!r} counts up by one from row to row, as row numbers do, which say "
-            "nothing of what is normal. Drop it, or pass it as --id."
-        )
+def grows_with_rows(x: Array) -> NDArray[np.bool_]:
+    """Return which columns of whole numbers never fall from row to row and grow often, ``(n, D) -> (D,)``.
 
-
-def day_and_week(seconds: Array) -> Array:
-    """Return sine and cosine of the hour of the day and of the day of the week, ``(n,) -> (n, 4)``."""
-    day, week = 2 * np.pi * seconds / _DAY, 2 * np.pi * seconds / (7 * _DAY)
-    return np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], 1)
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from radogaga.tabular.columns.numeric import grows_with_rows
+    >>> grows_with_rows(np.stack([7.0 * np.arange(100), np.arange(100) % 5, np.arange(100) // 50], 1))
+    array([ True, False, False])
+    """
+    if len(x) < MIN_ROWS_TO_DETECT_GROWTH:
+        return np.zeros(x.shape[1], np.bool_)
+    head = x[:MIN_ROWS_TO_DETECT_GROWTH]
+    grows = (np.diff(head, axis=0) >= 0).all(0) & (head == np.floor(head)).all(0)
+    for j in np.flatnonzero(grows):
+        step = np.diff(x[:, j])
+        grows[j] = (step >= 0).all() and (step > 0).mean() >= MIN_GROWING_SHARE and (x[:, j] == np.floor(x[:, j])).all()
+    return grows

@@ -1,0 +1,339 @@
+"""The distribution of a table's categories given its latents: tables along a tree of columns, local to each centre."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+from scipy.special import logsumexp
+
+from radogaga.method.priors.kernel_density import KernelDensity
+from radogaga.tabular import defaults
+from radogaga.tabular.standardize import Array
+
+Codes = NDArray[np.int64]
+
+_STRENGTHS = np.geomspace(1e-3, 1e6, 19)
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryTable:
+    """P(value | parent's value, centre) of one column, smoothed from coarse to fine.
+
+    ::
+
+        P(v | u)    = (n(u, v) + b P(v)) / (n(u) + b)             over all rows
+        P(v | u, c) = (n_c(u, v) + a P(v | u)) / (n_c(u) + a)     at centre c
+
+    with counts n, and strengths a and b of greatest leave-one-out likelihood. Where the centres tell nothing, a is
+    infinite and they keep no counts.
+
+    Attributes
+    ----------
+    parent : int
+        The column that v depends on, or -1; then all rows have u = 0.
+    count, parent_count : ndarray
+        n(v), ``(K,)``, and n(u), ``(U,)``.
+    pairs, pair_count : ndarray
+        The pairs u K + v that training rows held, sorted, and n(u, v) of each, ``(P,)``.
+    centre_pairs, centre_parents : ndarray
+        n_c(u, v) and n_c(u), ``(P, C)`` and ``(U, C)``, or empty.
+    parent_strength, strength : float
+        b and a.
+    """
+
+    parent: int
+    count: Codes
+    parent_count: Codes
+    pairs: Codes
+    pair_count: Codes
+    centre_pairs: NDArray[np.float32]
+    centre_parents: NDArray[np.float32]
+    parent_strength: float
+    strength: float
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the centres tell anything."""
+        return self.centre_pairs.size > 0
+
+    def probability(self, u: Codes, v: Codes) -> Array:
+        """Return P(v | u) of known values, ``(B,), (B,) -> (B,)``; an unknown u, -1, leaves P(v)."""
+        share = self.count[v] / self.count.sum()
+        if np.isinf(self.parent_strength):
+            return share
+        place, seen = self._place(u, v)
+        b = self.parent_strength
+        conditional = (self.pair_count[place] * seen + b * share) / (self.parent_count[u] + b)
+        return np.where(u >= 0, conditional, share)
+
+    def local_probability(self, u: Codes, v: Codes) -> Array:
+        """Return P(v | u, c) of known values at each centre, ``(B,), (B,) -> (B, C)``."""
+        place, seen = self._place(u, v)
+        pairs, parents = self.centre_pairs[place] * seen[:, None], self.centre_parents[u] * (u >= 0)[:, None]
+        result: Array = (pairs + self.strength * self.probability(u, v)[:, None]) / (parents + self.strength)
+        return result
+
+    @classmethod
+    def fit(cls, parent: int, u: Codes, v: Codes, levels: tuple[int, int], responsibility: Array) -> Self:
+        """Return the table of a column's training codes.
+
+        Parameters
+        ----------
+        parent : int
+            The parent's number, or -1.
+        u, v : ndarray
+            Codes of the parent and of the column, ``(n,)``.
+        levels : tuple of int
+            How many values the parent and the column have.
+        responsibility : ndarray
+            P(centre | latents) of the first rows, ``(m, C)``.
+        """
+        count, parent_count = np.bincount(v, minlength=levels[1]), np.bincount(u, minlength=levels[0])
+        pairs, place, pair_count = np.unique(u * levels[1] + v, return_inverse=True, return_counts=True)
+        b = np.inf
+        if parent >= 0:
+            b = _strength(pair_count[place] - 1, parent_count[u] - 1, (count[v] - 0.5) / len(v))
+        table = cls(parent, count, parent_count, pairs, pair_count, *np.zeros((2, 0, 0), np.float32), b, np.inf)
+        rows, centres = responsibility.shape
+        if centres < 2 or len(pairs) * centres > defaults.MAX_CENTRE_COUNTS:
+            return table
+        return table._with_centres(u[:rows], v[:rows], place[:rows], responsibility)
+
+    def draw(self, u: Codes, centre: Codes, random: np.random.RandomState) -> Codes:
+        """Return values drawn given their parents' and their centres, ``(B,), (B,) -> (B,)``."""
+        v = _draw(np.broadcast_to(self.count, (len(u), len(self.count))), random)
+        if self.is_local or np.isfinite(self.parent_strength):
+            for i, (parent, c) in enumerate(zip(u, centre, strict=True)):
+                inside = self._pairs_of(parent)
+                values, counts = self.pairs[inside] % len(self.count), self.pair_count[inside].astype(np.float64)
+                if np.isfinite(self.parent_strength):
+                    total = self.parent_count[parent]
+                    if random.uniform() * (total + self.parent_strength) < total:
+                        v[i] = random.choice(values, p=counts / counts.sum())
+                if self.is_local and (total := self.centre_parents[parent, c]) > 0:
+                    own = self.centre_pairs[inside, c].astype(np.float64)
+                    if random.uniform() * (total + self.strength) < total and own.sum() > 0:
+                        v[i] = random.choice(values, p=own / own.sum())
+        return v
+
+    def mode(self, u: Codes, responsibility: Array) -> Codes:
+        """Return the most probable of the values seen beside each parent's value, ``(B,), (B, C) -> (B,)``."""
+        v = np.full(len(u), int(self.count.argmax()))
+        for parent in np.unique(u):
+            rows = np.flatnonzero(u == parent)
+            values = self.pairs[self._pairs_of(parent)] % len(self.count)
+            shares = [
+                self._expected(np.full(len(rows), parent), np.full(len(rows), w), responsibility[rows]) for w in values
+            ]
+            if shares:
+                v[rows] = values[np.argmax(shares, 0)]
+        return v
+
+    def _expected(self, u: Codes, v: Codes, responsibility: Array) -> Array:
+        """Return P(v | u) averaged over the centres, ``(B,)``."""
+        if not self.is_local:
+            return self.probability(u, v)
+        return np.asarray((responsibility * self.local_probability(u, v)).sum(1))
+
+    def _pairs_of(self, u: int) -> slice:
+        ends = np.searchsorted(self.pairs, [u * len(self.count), (u + 1) * len(self.count)])
+        return slice(*ends.tolist())
+
+    def _place(self, u: Codes, v: Codes) -> tuple[Codes, NDArray[np.bool_]]:
+        pair = u * len(self.count) + v
+        place = np.searchsorted(self.pairs, pair).clip(max=len(self.pairs) - 1)
+        return place, (u >= 0) & (self.pairs[place] == pair)
+
+    def _with_centres(self, u: Codes, v: Codes, place: Codes, responsibility: Array) -> Self:
+        """Return the table with each centre's own counts, if they make held-out values more likely."""
+        pairs, parents = (
+            _sums(codes, count, responsibility)
+            for codes, count in ((place, len(self.pairs)), (u, len(self.parent_count)))
+        )
+        some = slice(0, defaults.MAX_ROWS_TO_CROSS_VALIDATE)
+        own, base = responsibility[some], self.probability(u[some], v[some])[:, None]
+        of_pair, of_parent = pairs[place[some]] - own, parents[u[some]] - own
+        likelihood = [
+            np.log((own * (of_pair + a * base) / (of_parent + a)).sum(1).clip(1e-300)).mean() for a in _STRENGTHS
+        ]
+        best = int(np.argmax(likelihood))
+        if likelihood[best] <= likelihood[-1] + defaults.MIN_LOCAL_GAIN:
+            return self
+        counts = {"centre_pairs": pairs.astype(np.float32), "centre_parents": parents.astype(np.float32)}
+        return replace(self, **counts, strength=float(_STRENGTHS[best]))
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalDensity:
+    """P(k | z), the probability of a row's categories given its latents, normalised over all values of all columns.
+
+    ::
+
+        P(k | z) = sum_c P(c | z) prod_j P(k_j | k_parent(j), c)
+
+    c is a centre of a kernel density of the latents, and the columns' parents make a tree in which each depends on the
+    column that tells most about it (Chow and Liu, 1968). A value that no training row held has probability 1 / (n + 1)
+    in its column, which costs log(n + 1) nats, n the training rows.
+
+    Attributes
+    ----------
+    kernel : KernelDensity or None
+        Whose centres are meant; None for one centre, where there are no latents.
+    tables : tuple of CategoryTable
+        One for each of the J columns.
+    rows : int
+        Number of training rows, n.
+
+    References
+    ----------
+    Chow, Liu, "Approximating discrete probability distributions with dependence trees", IEEE Transactions on
+    Information Theory 14, 1968. Li, Racine, "Nonparametric estimation of distributions with categorical and continuous
+    data", Journal of Multivariate Analysis 86, 2003.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from radogaga import CategoricalDensity
+    >>> codes = np.array([[0, 0], [0, 0], [1, 1], [1, 1]] * 50)
+    >>> density = CategoricalDensity.fit(None, np.zeros((200, 0)), codes)
+    >>> density.log_prob(np.zeros((2, 0)), np.array([[0, 0], [0, 1]])).round(1)
+    array([-0.7, ...])
+    """
+
+    kernel: KernelDensity | None
+    tables: tuple[CategoryTable, ...]
+    rows: int
+
+    @classmethod
+    def fit(cls, kernel: KernelDensity | None, z: Array, codes: Codes) -> Self:
+        """Return the distribution of training codes ``(n, J)``, 0 to K_j - 1, at latents ``(n, N)``."""
+        levels = codes.max(0, initial=0) + 1
+        parents = _tree(codes[: defaults.MAX_ROWS_FOR_TREE], levels)
+        responsibility = _responsibility(kernel, z[: defaults.MAX_ROWS_FOR_CENTRE_TABLES])
+        tables = []
+        for j, parent in enumerate(parents):
+            u = codes[:, parent] if parent >= 0 else np.zeros(len(codes), np.int64)
+            k = int(levels[parent]) if parent >= 0 else 1
+            tables.append(CategoryTable.fit(parent, u, codes[:, j], (k, int(levels[j])), responsibility))
+        return cls(kernel, tuple(tables), len(codes))
+
+    def log_prob(self, z: Array, codes: Codes) -> Array:
+        """Return log P(k | z) in nats, ``(B, N), (B, J) -> (B,)``; unknown values, -1, cost log(n + 1)."""
+        total = np.zeros(len(codes))
+        if local := [j for j, table in enumerate(self.tables) if table.is_local]:
+            joint = responsibility = np.log(_responsibility(self.kernel, z).clip(1e-300))
+            for j in local:
+                joint = joint + self._log_probability(j, codes)
+            total = logsumexp(joint, axis=1) - logsumexp(responsibility, axis=1)
+        for j, table in enumerate(self.tables):
+            if not table.is_local:
+                total = total + self._log_probability(j, codes)
+        return total
+
+    def column_log_prob(self, z: Array, codes: Codes) -> Array:
+        """Return each column's log P(k_j | k_parent(j), z) in nats, ``(B, N), (B, J) -> (B, J)``."""
+        log_weight = np.log(_responsibility(self.kernel, z).clip(1e-300))
+        columns = [self._log_probability(j, codes) for j in range(len(self.tables))]
+        parts = [logsumexp(log_weight + p, axis=1) if p.ndim == 2 else p for p in columns]
+        return np.stack(parts, 1) if parts else np.zeros((len(codes), 0))
+
+    def sample(self, z: Array, random: np.random.RandomState) -> Codes:
+        """Return codes drawn at latents, ``(B, N) -> (B, J)``."""
+        centre = _draw(_responsibility(self.kernel, z), random)
+        return self._along_tree(len(z), lambda table, u: table.draw(u, centre, random))
+
+    def mode(self, z: Array) -> Codes:
+        """Return the most probable codes at latents, column by column along the tree, ``(B, N) -> (B, J)``."""
+        responsibility = _responsibility(self.kernel, z)
+        return self._along_tree(len(z), lambda table, u: table.mode(u, responsibility))
+
+    def _log_probability(self, j: int, codes: Codes) -> Array:
+        """Return log P(k_j | k_parent(j), c), ``(B,)``, or ``(B, C)`` where the centres tell anything."""
+        table, v = self.tables[j], codes[:, j]
+        u = _parent_codes(table, codes)
+        # A value that no training row of this density held is as new as one that nobody knows.
+        known = (v >= 0) & (v < len(table.count))
+        known[known] = table.count[v[known]] > 0
+        u = np.where(u < len(table.parent_count), u, -1)
+        probability = (table.local_probability if table.is_local else table.probability)(u, np.where(known, v, 0))
+        new = 1 / (self.rows + 1)
+        shown = known[:, None] if table.is_local else known
+        with np.errstate(divide="ignore"):
+            return np.where(shown, np.log(probability) + np.log1p(-new), np.log(new))
+
+    def _along_tree(self, n: int, choose: Callable[[CategoryTable, Codes], Codes]) -> Codes:
+        codes = np.full((n, len(self.tables)), -1, np.int64)
+        for j in _parents_first([table.parent for table in self.tables]):
+            codes[:, j] = choose(self.tables[j], _parent_codes(self.tables[j], codes))
+        return codes
+
+
+def _parent_codes(table: CategoryTable, codes: Codes) -> Codes:
+    return codes[:, table.parent] if table.parent >= 0 else np.zeros(len(codes), np.int64)
+
+
+def _responsibility(kernel: KernelDensity | None, z: Array) -> Array:
+    if kernel is None:
+        return np.ones((len(z), 1))
+    with torch.no_grad():
+        result: Array = kernel.responsibility(torch.as_tensor(z).to(kernel.centres)).double().cpu().numpy()
+    return result
+
+
+def _strength(pair_count: Codes, parent_count: Codes, share: Array) -> float:
+    """Return the strength b under which values are most likely if their own row does not count."""
+    return float(max(_STRENGTHS, key=lambda b: np.log((pair_count + b * share) / (parent_count + b)).mean()))
+
+
+def _sums(places: Codes, count: int, responsibility: Array) -> Array:
+    rows = np.arange(len(places))
+    chosen = sparse.csr_array((np.ones(len(places)), (places, rows)), shape=(count, len(places)))
+    return np.asarray(chosen @ responsibility)
+
+
+def _tree(codes: Codes, levels: Codes) -> list[int]:
+    """Return each column's parent in the tree of greatest mutual information, -1 for the root."""
+    columns = codes.shape[1]
+    if columns < 2:
+        return [-1] * columns
+    weight = np.zeros((columns, columns))
+    entropy = [_entropy(codes[:, j]) for j in range(columns)]
+    for i in range(columns):
+        for j in range(i):
+            joint = _entropy(codes[:, i] * levels[j] + codes[:, j])
+            # Never zero: scipy takes a zero for no edge.
+            weight[i, j] = -max(entropy[i][0] + entropy[j][0] - joint[0] - _bias(entropy[i], entropy[j], joint), 1e-12)
+    tree = minimum_spanning_tree(sparse.csr_array(weight / len(codes)))
+    root = int(np.argmin((weight + weight.T).sum(1)))
+    parents = breadth_first_order(tree, root, directed=False)[1]
+    return [int(parent) if parent >= 0 else -1 for parent in parents]
+
+
+def _entropy(values: Codes) -> tuple[float, int]:
+    """Return the entropy of values times their number, in nats, and how many there are."""
+    count = np.unique(values, return_counts=True)[1]
+    return float(len(values) * np.log(len(values)) - (count * np.log(count)).sum()), len(count)
+
+
+def _bias(first: tuple[float, int], second: tuple[float, int], joint: tuple[float, int]) -> float:
+    """Return how much chance adds to mutual information times the number of rows (Miller and Madow)."""
+    return (joint[1] - first[1] - second[1] + 1) / 2
+
+
+def _parents_first(parents: list[int]) -> list[int]:
+    order: list[int] = []
+    while len(order) < len(parents):
+        order += [j for j, parent in enumerate(parents) if j not in order and (parent < 0 or parent in order)]
+    return order
+
+
+def _draw(probability: Array, random: np.random.RandomState) -> Codes:
+    reached = probability.cumsum(1)
+    return np.asarray((reached < random.uniform(size=(len(reached), 1)) * reached[:, -1:]).sum(1))
