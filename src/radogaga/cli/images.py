@@ -21,7 +21,7 @@ def images_prepare(
     size: Annotated[int, typer.Option(min=1, help="Pixels on a side.")] = 64,
     crop: Annotated[
         str,
-        typer.Option(help="What is kept of each picture: the largest centre square, or a square of so many pixels."),
+        typer.Option(help="What is kept of each picture: the largest centre square, or a square of this many pixels."),
     ] = "centre",
     split: Annotated[
         str | None, typer.Option(help="by-folder: no folder (a person, say) in both the training and the test half.")
