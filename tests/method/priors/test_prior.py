@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from prior_examples import each_dimension, each_prior
+from radogaga import GaussianNoise, Normal
 
 
 def grid(points: int) -> tuple[Tensor, Tensor]:
@@ -109,3 +111,14 @@ def test_log_prob_and_its_gradient_stay_finite_far_out(make: Callable[[int], nn.
 
 
 # Blend
+
+
+@each_prior
+def test_a_refitted_prior_fits_and_the_former_one_stays_as_it_was(make: Callable[[int], nn.Module]) -> None:
+    prior, z = make(2), 3 * torch.randn(300, 2) + 5
+    before = copy.deepcopy(prior.state_dict())
+    refitted = prior.refit(z, GaussianNoise(0.1))
+    assert type(refitted) is type(prior)
+    assert all(torch.equal(value, before[name]) for name, value in prior.state_dict().items())
+    gained = refitted.log_prob(z).mean() - prior.log_prob(z).mean()
+    assert gained > 0 or isinstance(prior, Normal)
