@@ -82,7 +82,7 @@ def run(config: Config, metric: Metric, model: str, on_step: Callable[[int], obj
     trained.to(config.device).eval()
     if model.endswith("-aligned"):
         assert isinstance(trained, RateDistortion)
-        align(trained, train)
+        align(trained, train, fit_prior=lambda _: trained.prior)
     seconds = time.perf_counter() - start
     if isinstance(trained, RateDistortion):
         # Rates compare only if each is taken under the density that fits best among those of its kind.

@@ -19,6 +19,7 @@ from radogaga.method.distortions.distortion import Distortion, SquaredError
 from radogaga.method.distortions.ssim import SSIM, QuadraticSSIM
 from radogaga.method.initialization import initialize_metric_pca
 from radogaga.method.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
+from radogaga.method.networks.layers import last_layer
 from radogaga.method.networks.pca_networks import PCADecoder, PCAEncoder
 from radogaga.method.noise import GaussianNoise, Noise, UniformNoise
 from radogaga.method.objective import Log, RateDistortion
@@ -108,7 +109,8 @@ def recommended(task: Task) -> Trained:
     model.isometry_penalty = _ISOMETRY_PENALTY
     model.autoencoder.projections = _PROJECTIONS if by_squared_error else 0
     history = _fit(model, task, learning_rate=_PCA_LEARNING_RATE)
-    set_latent_scale(model.cpu(), task.train[:_MAX_SCALE_ROWS])
+    # The prior of every trained row is fitted to all pictures before it is measured.
+    set_latent_scale(model.cpu(), task.train[:_MAX_SCALE_ROWS], fit_prior=lambda _: model.prior)
     return model, history
 
 
@@ -217,7 +219,7 @@ def _published(
     encoder, decoder = convolutional(task, outputs=task.latents)
     autoencoder = Autoencoder(encoder, decoder, task.latents, Scaling(1)).to(task.config.device)
     _start_at_scale(autoencoder, task, 2 * isometry_weight * noise.variance)
-    # The authors' networks have no gains; and those are quick enough to silence latents that no decoder uses yet.
+    # The authors' networks have no gains, which would shut off latents before the decoder makes use of them.
     autoencoder.log_gain.requires_grad = False
     model = RateDistortion(
         autoencoder,
@@ -241,7 +243,7 @@ def _start_at_scale(autoencoder: Autoencoder, task: Task, constant: float) -> No
     """
     x = task.train[:256].to(task.config.device)
     raw = autoencoder.encoder(x)
-    last = [layer for layer in autoencoder.encoder.modules() if isinstance(layer, nn.Linear)][-1]
+    last = last_layer(autoencoder.encoder, nn.Linear)
     deviation = raw.std(0).clamp_min(1e-6)
     last.bias.sub_(raw.mean(0)).div_(deviation)
     last.weight.div_(deviation[:, None])
@@ -265,7 +267,7 @@ def _start_at_mean(decoder: nn.Module, x: Tensor) -> None:
 
     A channel that starts below 0 would stay there, with every structure of it inverted.
     """
-    last = [layer for layer in decoder.modules() if isinstance(layer, nn.ConvTranspose2d)][-1]
+    last = last_layer(decoder, nn.ConvTranspose2d)
     assert last.bias is not None
     last.bias.copy_(x.mean((0, 2, 3)))
 
