@@ -218,7 +218,7 @@ def plane_in_space(n: int = 2000) -> tuple[Tensor, Tensor]:
 
 
 def trained_linear_model(
-    x: Tensor, prior: Mixture, constant: float, noisy_rate: bool, learning_rate: float = 2e-2
+    x: Tensor, prior: Mixture, constant: float, noisy_rate: bool, steps: int = 1000
 ) -> RateDistortion:
     networks = MLP([5, 2]), MLP([2, 5])
     weight = constant / (2 * STD**2)
@@ -226,7 +226,7 @@ def trained_linear_model(
     model = RateDistortion(
         autoencoder, prior, SquaredError(), GaussianNoise(STD), isometry_weight=weight, noisy_rate=noisy_rate
     )
-    fit(model, x, steps=1500, batch_size=500, learning_rate=learning_rate)
+    fit(model, x, steps=steps, batch_size=500, learning_rate=4e-2)
     return model
 
 
@@ -256,7 +256,7 @@ def test_latents_of_a_linear_model_are_the_principal_axes() -> None:
     prior = Mixture(2, 1)
     prior.above_diagonal.requires_grad_(False)  # independent latents: no freedom to rotate is left
     # Gradients turn the latents slowly.
-    model = trained_linear_model(x, prior, constant=1.0, noisy_rate=True, learning_rate=4e-2)
+    model = trained_linear_model(x, prior, constant=1.0, noisy_rate=True, steps=1500)
     grams, covariance = gram_and_covariance(model, x)
     variance = covariance.diagonal()
     torch.testing.assert_close(grams, torch.diag(variance / (variance + STD**2)), atol=0.04, rtol=0)

@@ -79,7 +79,7 @@ def open_for(density: TwoScaleDensity, x: Tensor) -> Tensor:
 
 
 def test_it_integrates_to_one(density: TwoScaleDensity) -> None:
-    nodes, cell = grid(points=1200)
+    nodes, cell = grid(points=800)
     log_prob = density.log_prob(nodes)
     assert not density.gate_closed
     assert float(log_prob.exp().sum()) * cell == pytest.approx(1, abs=0.01)
@@ -124,7 +124,7 @@ def test_exact_and_isometric_volumes_agree_for_a_line(density: TwoScaleDensity) 
 def test_samples_follow_the_density(make) -> None:
     """Of log p, and of the place along the line and across it, samples have the moments that a grid gives."""
     density = make(rows(300))
-    nodes, cell = grid(points=1200)
+    nodes, cell = grid(points=800)
     log_prob = density.log_prob(nodes)
     mass = log_prob.exp() * cell
     samples = density.sample(20_000)
