@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -142,22 +143,23 @@ def radogaga_log(task: Task) -> Trained:
     )
 
 
-def beta_vae(task: Task) -> Trained:
-    """beta-VAE with its distortion decomposed as RaDOGAGA's is: the authors' baseline."""
-    return _beta_vae(task, DecomposedBetaVAE)
-
-
-def beta_vae_plain(task: Task) -> Trained:
-    """beta-VAE as it is commonly trained."""
-    return _beta_vae(task, BetaVAE)
+def beta_vae(task: Task, *, kind: type[BetaVAE] = BetaVAE) -> Trained:
+    """beta-VAE as it is commonly trained; or decomposed as RaDOGAGA is, the authors' baseline."""
+    torch.manual_seed(task.config.seed)
+    encoder, decoder = convolutional(task, outputs=2 * task.latents, linear=True)
+    if task.metric == "ssim":
+        _start_at_mean(decoder, task.train[:256])
+    weight = (1e5 if task.metric == "mse" else 1e4) * task.per_mean
+    model = kind(encoder, decoder, task.whole_distortion, weight)
+    return model, _fit(model, task, learning_rate=_learning_rate(task, small=1e-3))
 
 
 METHODS: dict[str, Method] = {
     "recommended": recommended,
     "radogaga": radogaga_d,
     "radogaga-log": radogaga_log,
-    "beta-vae": beta_vae,
-    "beta-vae-plain": beta_vae_plain,
+    "beta-vae": partial(beta_vae, kind=DecomposedBetaVAE),
+    "beta-vae-plain": beta_vae,
     "pca": pca,
 }
 
@@ -249,16 +251,6 @@ def _start_at_scale(autoencoder: Autoencoder, task: Task, constant: float) -> No
     last.weight.div_(deviation[:, None])
     total = float(task.distortion(x, x.mean(0).expand_as(x)).mean())
     autoencoder.set_gain(torch.full_like(deviation, (constant * total / task.latents) ** 0.5))
-
-
-def _beta_vae(task: Task, kind: type[BetaVAE]) -> Trained:
-    torch.manual_seed(task.config.seed)
-    encoder, decoder = convolutional(task, outputs=2 * task.latents, linear=True)
-    if task.metric == "ssim":
-        _start_at_mean(decoder, task.train[:256])
-    weight = (1e5 if task.metric == "mse" else 1e4) * task.per_mean
-    model = kind(encoder, decoder, task.whole_distortion, weight)
-    return model, _fit(model, task, learning_rate=_learning_rate(task, small=1e-3))
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ from typing import Any
 
 from radogaga.datasets.toy import flat, rolled, warped
 from radogaga.experiments.toy_density.methods import METHODS
-from radogaga.version import __version__
 
 SOURCES = {"flat": flat, "rolled": rolled, "warped": warped}
 PCA = "pca+mixture"
@@ -58,10 +57,4 @@ class Config:
     def fixed(self) -> dict[str, Any]:
         """Return the settings that all runs in one folder share; sources, methods and seeds may be added."""
         found = self.data and hashlib.sha256(Path(self.data).read_bytes()).hexdigest()
-        return {
-            "experiment": "density",
-            "radogaga": __version__,
-            "steps": self.steps,
-            "rows": ROWS,
-            "toy_sha256": found,
-        }
+        return {"steps": self.steps, "rows": ROWS, "toy_sha256": found}
