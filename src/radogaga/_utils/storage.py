@@ -7,7 +7,6 @@ classes of this package and activations of `torch.nn`, and other classes only if
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from radogaga._utils.checks import check_device
 from radogaga._utils.descriptions import Builder, Describer
-from radogaga._utils.files import check_can_write_folder, read_json, replace_folder
+from radogaga._utils.files import check_can_write_folder, checksum, read_json, replace_folder
 from radogaga._utils.former_formats import FORMER, FORMER_FILES, read_former
 from radogaga.errors import InputError
 from radogaga.version import __version__
@@ -54,8 +53,8 @@ def save(model: Any, folder: str | Path) -> None:
     check_replaceable(folder)
     with replace_folder(folder) as beside:
         save_file({name: value.contiguous() for name, value in describer.tensors.items()}, beside / _NUMBERS)
-        checksum = _checksum(beside / _NUMBERS)
-        structure = {"format": FORMAT, "radogaga": __version__, "sha256": {_NUMBERS: checksum}, "model": description}
+        sha256 = {_NUMBERS: checksum(beside / _NUMBERS)}
+        structure = {"format": FORMAT, "radogaga": __version__, "sha256": sha256, "model": description}
         (beside / _STRUCTURE).write_text(json.dumps(structure, indent=2) + "\n")
         for file in beside.iterdir():
             file.chmod(0o644)
@@ -138,7 +137,7 @@ def _read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
         path = folder / _NUMBERS
         if not path.is_file():
             raise InputError(f"Expected {_NUMBERS} in {folder}; there is none. Save the model again.")
-        if _checksum(path) != structure["sha256"][_NUMBERS]:
+        if checksum(path) != structure["sha256"][_NUMBERS]:
             raise ValueError(f"{_NUMBERS} is not the one that was saved")
         # Copies are aligned as torch aligns its own tensors: the rounding of a product depends on it.
         return structure["model"], {name: value.clone() for name, value in load_file(path).items()}
@@ -165,11 +164,6 @@ def _load_states(builder: Builder, tensors: dict[str, Tensor]) -> None:
         unexpected = [name for name in unexpected if prefix + name not in builder.arguments]
         if missing or unexpected:
             raise ValueError(f"tensors missing: {missing[:3]}, unknown: {unexpected[:3]}")
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(folder: Path, error: Exception) -> InputError:
