@@ -30,7 +30,6 @@ figures:
 
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/together.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/estimator.py
 	$(BIN)/python benchmarks/density.py
 	$(BIN)/python benchmarks/images.py

@@ -3,10 +3,9 @@
     python benchmarks/density.py [--seeds 3] [--flow]
 
 Normal rows of scikit-learn's own data: breast cancer (benign), wine and digits (all but class 0); columns that vary in
-the training half, standardised by it, the same for all. Columns: RaDOGAGA as it is and with detail="fine", each trained
-and not, with detail="coarse", a full-covariance mixture chosen by BIC, a Gaussian kernel density whose bandwidth
-cross-validation chooses; with --flow a neural spline flow (pip install zuko) with early stopping. The figures are
-printed, nothing is asserted.
+the training half, standardised by it, the same for all. Columns: RaDOGAGA as it is and with smoothness="fine", each
+trained and not, with smoothness="coarse", a full-covariance mixture chosen by BIC, a Gaussian kernel density whose
+bandwidth cross-validation chooses; with --flow a neural spline flow (pip install zuko) with early stopping.
 """
 
 from __future__ import annotations

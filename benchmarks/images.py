@@ -35,7 +35,7 @@ from radogaga import (
     UniformNoise,
     fit,
 )
-from radogaga.images import Pictures
+from radogaga.images.pictures import Pictures
 
 SMALL = {"filters": (16, 32, 64, 64), "kernels": (5, 5, 5, 5), "hidden": (256,)}
 Clock = Callable[[], float]

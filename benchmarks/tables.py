@@ -203,8 +203,11 @@ def main() -> None:
         for table, left_out in cases(tables)
         for method in methods
     ]
-    rows = run_all(runs, options.out, jobs=1, done=lambda run, row: print(run.name, f"{row['auroc']:.3f}", flush=True))
-    print(summary(rows))
+
+    def on_done(done: Run, row: Row) -> None:
+        print(done.name, f"{row['auroc']:.3f}", flush=True)
+
+    print(summary(run_all(runs, options.out, jobs=1, on_done=on_done)))
 
 
 if __name__ == "__main__":

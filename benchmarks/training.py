@@ -27,7 +27,7 @@ from radogaga import (
     SquaredError,
     fit,
 )
-from radogaga.datasets import flat
+from radogaga.datasets.toy import flat
 
 BATCH, RESOLUTION, HIDDEN = 256, 0.04, (128, 128, 128)
 

@@ -20,7 +20,6 @@ from radogaga import (
     SquaredError,
     initialize_pca,
 )
-from radogaga.cli import main as cli
 
 torch.set_num_threads(1)
 
@@ -73,6 +72,8 @@ class Result(NamedTuple):
 @pytest.fixture
 def program(monkeypatch, capsys):
     """Run the program as its console script does, in this process: importing torch anew takes seconds."""
+
+    from radogaga.cli import main as cli  # tests that do not need it start without it
 
     def run(*arguments: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["radogaga", *map(str, arguments)])

@@ -153,7 +153,7 @@ def tables_differences(rows: Sequence[Row]) -> Table:
 
 def held_out_density(rows: Sequence[Row]) -> Table:
     """Nats a row."""
-    return by_data(rows, LABELS, lambda row: [show(row, "nats", ",.1f")])
+    return by_data(rows, LABELS, lambda row: [show(row, "nats", ".1f" if abs(row["nats"]) < 1000 else ",.0f")])
 
 
 def toy_density(rows: Sequence[Row]) -> Table:
@@ -193,7 +193,7 @@ def isometry(rows: Sequence[Row]) -> Table:
         "r by theory": ("probe_r_predicted", ".3f"),
         "diagonal / theory": ("diag_ratio", ".3f"),
         "off-diagonal": ("off_rms", ".3f"),
-        "condition / theory": ("condition_ratio", ".2f"),
+        "condition / theory": ("condition_ratio", "#.3g"),
         "active": ("active", "d"),
         "PSNR": ("psnr", ".2f"),
         "SSIM": ("ssim", ".3f"),

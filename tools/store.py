@@ -1,6 +1,6 @@
 """Keep an experiment's result as a JSON file in results/, with the versions and the machine that gave it.
 
-    python tools/store.py NAME DIR [DIR ...] --command "radogaga reproduce ..." [--set size=64]
+    python tools/store.py NAME DIR [DIR ...] --command "radogaga reproduce ..." [--about TEXT] [--set size=64]
 
 NAME is that of the file to replace, ``toy_density`` for results/toy_density.json say. Each DIR holds a ``result.json``;
 several have to come from one environment. ``--set`` gives the rows of the DIR in its place a column of their own. Then
@@ -67,12 +67,15 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
     parser.add_argument("--command", required=True)
+    parser.add_argument("--about", help="one sentence on what the rows are; default: that of the file to replace")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER", help="once for each DIR")
     options = parser.parse_args()
     results = [json.loads((folder / "result.json").read_text()) for folder in options.folders]
     columns = [{key: int(value)} for key, value in (pair.split("=") for pair in options.set)] or [{} for _ in results]
     path = RESULTS / f"{options.name}.json"
-    about = json.loads(path.read_text())["about"] if path.is_file() else ""
+    about = options.about or (json.loads(path.read_text())["about"] if path.is_file() else None)
+    if not about:
+        sys.exit(f"Expected --about, since there is no {path.name} yet. Say in one sentence what the rows are.")
     path.write_text(as_text(stored(results, columns, options.command, about)))
 
 

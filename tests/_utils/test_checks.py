@@ -8,7 +8,7 @@ from scipy import sparse
 from torch import Tensor
 
 from radogaga import InputError
-from radogaga._utils.checks import check_rows, check_no_constant_columns
+from radogaga._utils.checks import check_no_constant_columns, check_rows
 
 NUMBERS = [[1, 2], [3, 4], [5, 6]]
 FORMS = {
@@ -52,7 +52,7 @@ BAD = {
 
 @pytest.mark.parametrize("x", FORMS.values(), ids=FORMS)
 def test_numbers_become_rows_in_any_form(x: object) -> None:
-    rows = check_rows(x, columns=2, least_rows=3)
+    rows = check_rows(x, columns=2, min_rows=3)
     assert rows.is_floating_point()
     assert rows.tolist() == NUMBERS
 
@@ -84,7 +84,7 @@ def test_other_columns_are_refused(columns: int) -> None:
 
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(InputError, match=r"at least 4 rows.*got 3"):
-        check_rows(NUMBERS, least_rows=4)
+        check_rows(NUMBERS, min_rows=4)
     with pytest.raises(InputError, match=r"at least 1 rows.*got 0"):
         check_rows(np.ones((0, 2)))
 

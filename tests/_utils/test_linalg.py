@@ -1,11 +1,20 @@
+import math
+
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from radogaga._utils import linalg as spectrum
-from radogaga._utils.linalg import components_for_variance, full_pca, parallel_analysis, pca, residual_variance
+from radogaga._utils.linalg import (
+    components_for_variance,
+    parallel_analysis,
+    pca,
+    pearson,
+    residual_variance,
+    robust_cholesky,
+)
 
 
 def correlated(n: int, columns: int) -> Tensor:
@@ -38,7 +47,7 @@ each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], id
 @each_dtype
 def test_principal_axes_are_those_of_the_singular_value_decomposition(make, dtype: torch.dtype) -> None:
     s = make().to(dtype)
-    centre, axes, variances = full_pca(s)
+    centre, axes, variances = pca(s)
     centred = s.double().numpy() - s.double().numpy().mean(0)
     lengths = np.linalg.svd(centred, compute_uv=False)
     expected = lengths**2 / len(s)
@@ -56,14 +65,14 @@ def test_principal_axes_are_those_of_the_singular_value_decomposition(make, dtyp
 
 @each_rows
 def test_variances_fall_and_are_never_negative(make) -> None:
-    variances = full_pca(make())[2]
+    variances = pca(make())[2]
     assert (variances.diff() <= 0).all()
     assert (variances >= 0).all()
 
 
 def test_principal_axes_do_not_depend_on_the_order_of_rows() -> None:
     s = correlated(9000, 4)
-    there, back = full_pca(s), full_pca(s.flip(0))
+    there, back = pca(s), pca(s.flip(0))
     torch.testing.assert_close(there[2], back[2])
     torch.testing.assert_close((there[1] * back[1]).sum(1).abs(), torch.ones(4))
 
@@ -82,7 +91,7 @@ def test_a_planted_rank_is_found(rank: int, rows: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_planted_rank_does_not_depend_on_the_draw(seed: int) -> None:
-    assert parallel_analysis(planted(3), most_rows=300, seed=seed) == 3
+    assert parallel_analysis(planted(3), max_rows=300, seed=seed) == 3
 
 
 NOTHING = {
@@ -141,13 +150,12 @@ def pictures_like(n: int = 400, features: int = 300) -> Tensor:
 
 
 @pytest.mark.parametrize("count", [1, 10, 60])
-def test_leading_axes_are_the_first_of_all(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leading_axes_are_the_first_of_all(count: int) -> None:
     rows = pictures_like()
-    centre, axes, variances = full_pca(rows)
+    centre, axes, variances = pca(rows)
     variances = variances[:count]
     assert torch.equal(pca(rows, count)[1], axes[:count])
-    monkeypatch.setattr(spectrum, "_MOST_EXACT", 10)
-    found = pca(rows, count)
+    found = pca(rows, count, max_exact=10)
     torch.testing.assert_close(found[0], centre)
     torch.testing.assert_close(found[2], variances, rtol=2e-3, atol=0)
     torch.testing.assert_close(found[1] @ found[1].T, torch.eye(count), atol=1e-5, rtol=0)
@@ -155,9 +163,58 @@ def test_leading_axes_are_the_first_of_all(count: int, monkeypatch: pytest.Monke
     torch.testing.assert_close(carried, variances.sum(), rtol=1e-4, atol=0)
 
 
-def test_leading_axes_are_repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leading_axes_are_repeatable() -> None:
     rows = pictures_like()
-    monkeypatch.setattr(spectrum, "_MOST_EXACT", 10)
     before = torch.get_rng_state()
-    assert torch.equal(pca(rows, 5)[1], pca(rows, 5)[1])
+    assert torch.equal(pca(rows, 5, max_exact=10)[1], pca(rows, 5, max_exact=10)[1])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_pearson_is_that_of_scipy(dtype: torch.dtype) -> None:
+    a = torch.randn(50, dtype=dtype)
+    b = 0.3 * a + torch.randn(50, dtype=dtype)
+    assert pearson(a, b) == pytest.approx(stats.pearsonr(a, b).statistic, rel=1e-5)
+    assert pearson(a, -2 * a + 1) == pytest.approx(-1)
+
+
+SINGULAR = {
+    "ones": torch.ones(3, 3),
+    "zeros": torch.zeros(3, 3),
+    "one direction": torch.outer(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 3.0])),
+    "duplicated columns": torch.cov(torch.randn(2, 50, generator=torch.Generator().manual_seed(0))[[0, 1, 1]]),
+    "slightly negative": torch.diag(torch.tensor([1.0, 1.0, -1e-5])),
+    "tiny": 1e-20 * torch.ones(3, 3),
+    "huge": 1e20 * torch.ones(3, 3),
+}
+
+
+@pytest.mark.parametrize("matrix", SINGULAR.values(), ids=SINGULAR)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_cholesky_factors_a_singular_matrix_nearly(matrix: Tensor, dtype: torch.dtype) -> None:
+    factor = robust_cholesky(matrix.to(dtype))
+    assert (factor.diagonal() > 0).all()
+    allowed = max(1e-3 * matrix.diagonal().mean().item(), 1e-30)
+    torch.testing.assert_close(factor @ factor.T, matrix.to(dtype), rtol=0, atol=allowed)
+
+
+def test_cholesky_leaves_a_sound_matrix_alone() -> None:
+    sound = torch.cov(torch.randn(3, 50))
+    factors = robust_cholesky(torch.stack([sound, torch.ones(3, 3)]))
+    assert torch.equal(factors[0], torch.linalg.cholesky(sound))
+    assert torch.equal(robust_cholesky(sound), torch.linalg.cholesky(sound))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [(0, 0), (1, 0), (2, 2)], ids=str)
+def test_cholesky_refuses_what_is_not_finite(value: float, place: tuple[int, int]) -> None:
+    matrix = torch.eye(3)
+    matrix[place] = matrix[place[::-1]] = value
+    with pytest.raises(FloatingPointError, match="finite"):
+        robust_cholesky(matrix)
+
+
+def test_cholesky_lets_gradients_through_a_jitter() -> None:
+    root = torch.randn(3, 2, requires_grad=True)
+    robust_cholesky(root @ root.T).diagonal().log().sum().backward()
+    assert torch.isfinite(root.grad).all()

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import struct
 from collections.abc import Callable
@@ -7,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from radogaga import (
-    AsinhScaling, DAGMM,
+    DAGMM,
     MLP,
+    AsinhScaling,
     Autodiff,
     Autoencoder,
     CrossEntropy,
@@ -26,6 +30,7 @@ from radogaga import (
     MultiscaleResidual,
     Normal,
     RateDistortion,
+    ResidualFeatures,
     ResidualMLP,
     Scaling,
     SquaredError,
@@ -35,6 +40,7 @@ from radogaga import (
     load,
     save,
 )
+from radogaga.version import __version__
 
 
 class Doubled(nn.Module):
@@ -65,9 +71,9 @@ def model(prior: nn.Module, choose: Callable[[Tensor], Scaling] = Scaling.standa
     return RateDistortion(autoencoder, prior, distortion, noise, **options)
 
 
-def density(prior: nn.Module, residuals: nn.Module | None = None, **options) -> Density:
-    made = Density(model(prior, **options), features=4, residuals=residuals)
-    made.calibrate(torch.randn(50, 4))
+def density(prior: nn.Module, residual: nn.Module | None = None, **options) -> Density:
+    made = Density(model(prior, **options), features=4, residual=residual)
+    made.fit_residual(torch.randn(50, 4))
     return made
 
 
@@ -92,7 +98,9 @@ def prior_log_prob(made: nn.Module) -> Tensor:
 
 def scores(made: Density) -> Tensor:
     x = rows_for(made)
-    return torch.stack([made.log_prob(x, volume=v, include_residual=a) for v in ("constant", "exact") for a in (False, True)])
+    return torch.stack(
+        [made.log_prob(x, volume=v, include_residual=a) for v in ("isometric", "exact") for a in (False, True)]
+    )
 
 
 def energies(made: DAGMM) -> Tensor:
@@ -114,7 +122,7 @@ PRIORS: dict[str, Callable[[], nn.Module]] = {
     "estimated mixture": lambda: fitted(EstimatedMixture(2, components=3, hidden=(7, 5), dropout=0.2, floor=0.01)),
     "factorized": lambda: Factorized(2, filters=(3, 2), initial_scale=4.0),
     "kernel": lambda: KernelDensity.fit(torch.randn(30, 2)),
-    "blend": lambda: StackedPrior([KernelDensity.fit(torch.randn(30, 2)), Mixture(2, components=3)]),
+    "stack": lambda: StackedPrior([KernelDensity.fit(torch.randn(30, 2)), Mixture(2, components=3)]),
 }
 MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]] = {
     "dense": (lambda: MLP([4, 8, 2], nn.ReLU, dropout=0.3), rows_through),
@@ -129,7 +137,10 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]]
         scores,
     ),
     "density of the residual's principal directions": (lambda: density(Normal(2), MultiscaleResidual(4, 2)), scores),
-    "model with residual features": (lambda: model(fitted(EstimatedMixture(4, 2)), with_residual=True), rate),
+    "model with residual features": (
+        lambda: model(fitted(EstimatedMixture(4, 2)), prior_features=ResidualFeatures()),
+        rate,
+    ),
     "model in uniform noise": (lambda: model(Normal(2), noise=UniformNoise(0.3)), terms),
     "model with its own weights": (
         lambda: model(Normal(2), isometry_weight=3.0, reconstruction_weight=7.0, noisy_rate=False),
@@ -197,7 +208,7 @@ def test_classes_of_ones_own_are_made_if_they_are_passed(tmp_path: Path) -> None
 
 def test_classes_of_ones_own_are_not_made_otherwise(tmp_path: Path) -> None:
     save(Doubled(MLP([4, 2])), tmp_path / "model")
-    with pytest.raises(InputError, match=r"test_storage:Doubled.*classes="):
+    with pytest.raises(InputError, match=rf"{__name__}:Doubled.*classes="):
         load(tmp_path / "model")
 
 
@@ -216,18 +227,85 @@ UNSAVEABLE = {
     "a function": lambda: model(Normal(2), distortion=Autodiff(lambda x, y: (x - y).square().sum(1))),
     "forgotten arguments": lambda: Forgetful(3),
     "any number of arguments": lambda: nn.Sequential(nn.Linear(2, 2)),
-    "a mapping": lambda: Table({"a": 1}),
+    "numbers as keys": lambda: Table({1: "a"}),
     "a set": lambda: Table({1, 2}),
-    "a tensor": lambda: Table(torch.ones(2)),
     "bytes": lambda: Table(b"abc"),
+    "an array of objects": lambda: Table(np.array([object()])),
+    "a list": lambda: [Normal(2)],
+    "a number": lambda: 3,
 }
 
 
 @pytest.mark.parametrize("make", UNSAVEABLE.values(), ids=UNSAVEABLE)
 def test_what_cannot_be_described_is_refused_and_leaves_no_trace(tmp_path: Path, make) -> None:
-    with pytest.raises(InputError, match="Expected parts"):
+    with pytest.raises(InputError, match=r"Expected (parts|a model)"):
         save(make(), tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+CONTENTS = {
+    "nested lists": [1, [2.5, "a"], []],
+    "a tuple": (1, (2, 3)),
+    "a mapping": {"a": 1, "b": {"c": [None, True]}},
+    "a tensor": torch.arange(6.0).reshape(2, 3),
+    "an array": np.arange(4, dtype=np.int32),
+    "a mapping of tensors": {"a": torch.ones(2), "b": np.zeros(3, bool)},
+    "an activation": nn.SiLU,
+    "an object": GaussianNoise(0.5),
+}
+
+
+def same(found: object, expected: object) -> bool:
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(same(found[key], expected[key]) for key in expected)
+    if isinstance(expected, np.ndarray):
+        return found.dtype == expected.dtype and np.array_equal(found, expected)
+    return torch.equal(found, expected) if isinstance(expected, Tensor) else found == expected
+
+
+@pytest.mark.parametrize("words", CONTENTS.values(), ids=CONTENTS)
+def test_arguments_of_every_kind_come_back(tmp_path: Path, words: object) -> None:
+    save(Table(words), tmp_path / "model")
+    found = load(tmp_path / "model", classes=[Table]).words
+    assert type(found) is type(words)
+    assert same(found, words)
+
+
+class Pair(nn.Module):
+    def __init__(self, one: nn.Module, other: nn.Module) -> None:
+        super().__init__()
+        self.one, self.other = one, other
+
+
+@dataclass
+class Box:
+    """No module itself, but made of modules."""
+
+    one: nn.Module
+    other: nn.Module
+
+
+@pytest.mark.parametrize("kind", [Pair, Box])
+def test_a_shared_module_is_written_once_and_stays_shared(tmp_path: Path, kind: type) -> None:
+    prior = Mixture(2, 3)
+    save(kind(StackedPrior([prior, Normal(2)]), prior), tmp_path / "model")
+    description = json.loads((tmp_path / "model" / "model.json").read_text())["model"]
+    assert description["arguments"]["other"] == {"shared": "one.components.0"}
+    assert not [name for name in load_file(tmp_path / "model" / "model.safetensors") if name.startswith("other")]
+    loaded = load(tmp_path / "model", classes=[kind])
+    assert loaded.one.components[0] is loaded.other
+    assert torch.equal(prior_log_prob(loaded.other), prior_log_prob(prior))
+
+
+def test_files_say_their_format_the_public_names_of_classes_and_a_checksum(tmp_path: Path) -> None:
+    save(model(Normal(2)), tmp_path / "model")
+    structure = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert structure["format"] == "radogaga 2"
+    assert structure["radogaga"] == __version__
+    assert structure["model"]["class"] == "RateDistortion"
+    assert structure["model"]["arguments"]["noise"] == {"class": "GaussianNoise", "arguments": {"std": 0.1}}
+    checksum = hashlib.sha256((tmp_path / "model" / "model.safetensors").read_bytes()).hexdigest()
+    assert structure["sha256"] == {"model.safetensors": checksum}
 
 
 # Places
@@ -257,6 +335,7 @@ HELD = {
     "a model of another program": {"model.json": '{"format": "layers-model"}', "weights.bin": "mine"},
     "a structure of another program": {"model.json": '{"format": "layers-model"}'},
     "a model and notes": {"notes.txt": "mine"},
+    "a model and another model": {"density/model.json": "mine"},
 }
 
 
@@ -267,6 +346,7 @@ def test_what_a_folder_holds_is_never_lost(tmp_path: Path, name: str) -> None:
         save(Normal(2), folder)
     folder.mkdir(exist_ok=True)
     for file, text in HELD[name].items():
+        (folder / file).parent.mkdir(exist_ok=True)
         (folder / file).write_text(text)
     with pytest.raises(InputError, match="something else"):
         save(Normal(2), folder)
@@ -289,14 +369,18 @@ def test_a_file_in_the_way_is_never_lost(tmp_path: Path) -> None:
     assert (tmp_path / "model").read_text() == "mine"
 
 
-def test_a_failed_save_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+FULL = [OSError(28, "No space left on device"), SafetensorError("No space left (os error 28)")]
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda error: type(error).__name__)
+def test_a_full_disk_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     save(Mixture(2, 3), tmp_path / "model")
     before = prior_log_prob(load(tmp_path / "model"))
 
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
-    monkeypatch.setattr("radogaga.storage.save_file", full)
+    monkeypatch.setattr("radogaga._utils.storage.save_file", full)
     with pytest.raises(InputError, match="No space left"):
         save(Mixture(2, 5), tmp_path / "model")
     assert torch.equal(prior_log_prob(load(tmp_path / "model")), before)
@@ -352,21 +436,21 @@ def test_numbers_that_lie_about_their_length_are_refused(saved: Path, length: in
 
 DAMAGED = {
     "nothing": "",
-    "half": '{"format": "radogaga model 1", "model": {',
+    "half": '{"format": "radogaga 2", "model": {',
     "text": "a model",
     "a number": "3",
     "a list": "[]",
     "no format": "{}",
     "another format": '{"format": "layers-model", "model": {}}',
-    "a later format": '{"format": "radogaga model 999", "model": {}}',
-    "no model": '{"format": "radogaga model 1"}',
-    "a model of nothing": '{"format": "radogaga model 1", "model": null}',
-    "a model that is a number": '{"format": "radogaga model 1", "model": 3}',
-    "a model that is a list": '{"format": "radogaga model 1", "model": []}',
-    "an empty model": '{"format": "radogaga model 1", "model": {}}',
+    "a later format": '{"format": "radogaga 999", "model": {}}',
+    "no model": '{"format": "radogaga 2"}',
+    "a model of nothing": '{"format": "radogaga 2", "model": null}',
+    "a model that is a number": '{"format": "radogaga 2", "model": 3}',
+    "a model that is a list": '{"format": "radogaga 2", "model": []}',
+    "an empty model": '{"format": "radogaga 2", "model": {}}',
     "a depth without end": "[" * 200_000,
-    "a model of depth without end": '{"format": "radogaga model 1", "model": ' + "[" * 5000 + "]" * 5000 + "}",
-    "an endless number": '{"format": "radogaga model 1", "model": ' + "9" * 10_000 + "}",
+    "a model of depth without end": '{"format": "radogaga 2", "model": ' + "[" * 5000 + "]" * 5000 + "}",
+    "an endless number": '{"format": "radogaga 2", "model": ' + "9" * 10_000 + "}",
 }
 
 
@@ -404,18 +488,25 @@ FOREIGN = [
     "torch:load",
     "torch.nn.modules.linear:Linear",
     "torch.nn.modules.activation:torch",
-    "radogaga.storage:Path",
-    "radogaga.storage:save",
-    "radogaga.storage:os",
-    "radogaga.storage:os.system",
-    "radogaga.storage:shutil.rmtree",
-    "radogaga.storage:SafetensorError",
+    "torch.nn.torch",
+    "torch.nn.Module",
+    "torch.nn.Linear",
+    "torch.nn.modules",
+    "radogaga._utils.storage:Path",
+    "radogaga._utils.storage:save",
+    "radogaga._utils.storage:os",
+    "radogaga._utils.storage:os.system",
+    "radogaga._utils.storage:shutil.rmtree",
+    "radogaga._utils.storage:SafetensorError",
     "radogaga.errors:InputError",
-    "radogaga.nothing:Mixture",
-    "radogaga.priors.mixture:Nothing",
-    "radogaga.priors.mixture:",
-    "radogaga.priors.mixture",
-    "radogaga..priors:Mixture",
+    "radogaga.method.priors.mixture:Mixture",
+    "radogaga.method.priors.mixture:",
+    "radogaga.Mixture",
+    "save",
+    "load",
+    "__version__",
+    "__all__",
+    "Nothing",
     "radogaga_of_others:Mixture",
     "radogaga",
     "",
@@ -424,7 +515,7 @@ FOREIGN = [
     ".radogaga:Mixture",
     "no module:at all",
     "unknown.module:Class",
-    "test_storage:Doubled",
+    f"{__name__}:Doubled",
 ]
 
 
@@ -454,24 +545,25 @@ def spring(*_: object, **__: object) -> None:
     Trap.sprung = True
 
 
-@pytest.mark.parametrize("module", ["radogaga.storage", "radogaga.priors.mixture", "torch.nn.modules.activation"])
+@pytest.mark.parametrize(
+    ("place", "name"), [("radogaga.trap", "trap"), ("torch.nn.modules.activation.trap", "torch.nn.trap")]
+)
 @pytest.mark.parametrize("trap", [Trap, spring])
 @pytest.mark.parametrize("arguments", [{}, {"latents": 2, "components": 3}])
 def test_what_a_module_only_imported_is_never_called(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, trap: object, arguments: dict[str, object]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, name: str, trap: object, arguments: dict[str, object]
 ) -> None:
     monkeypatch.setattr(Trap, "sprung", False)
-    monkeypatch.setattr(f"{module}.trap", trap, raising=False)
-    altered(tmp_path / "model", **{"class": f"{module}:trap", "arguments": arguments})
+    monkeypatch.setattr(place, trap, raising=False)
+    altered(tmp_path / "model", **{"class": name, "arguments": arguments})
     with pytest.raises(InputError, match="known classes"):
         load(tmp_path / "model")
     assert not Trap.sprung
 
 
 def test_functions_of_the_package_are_never_called(tmp_path: Path) -> None:
-    normal = {"class": "radogaga.priors.normal:Normal", "arguments": {"latents": 2}}
-    arguments = {"model": normal, "folder": str(tmp_path / "sprung")}
-    altered(tmp_path / "model", **{"class": "radogaga.storage:save", "arguments": arguments})
+    arguments = {"model": {"class": "Normal", "arguments": {"latents": 2}}, "folder": str(tmp_path / "sprung")}
+    altered(tmp_path / "model", **{"class": "save", "arguments": arguments})
     with pytest.raises(InputError, match="known classes"):
         load(tmp_path / "model")
     assert not (tmp_path / "sprung").exists()
@@ -498,10 +590,11 @@ def test_modules_of_others_are_not_even_imported(
 
 ALTERED = {
     "a class that is no text": {"class": 3},
-    "a class that is a list": {"class": ["radogaga.priors.mixture:Mixture"]},
-    "a class of this package that is no module": {"class": "radogaga.noise:Gaussian", "arguments": {"std": 1.0}},
-    "an abstract class": {"class": "radogaga.distortion:Distortion", "arguments": {}},
-    "a protocol": {"class": "radogaga.noise:Noise", "arguments": {}},
+    "a class that is a list": {"class": ["Mixture"]},
+    "an abstract class": {"class": "Distortion", "arguments": {}},
+    "a protocol": {"class": "Noise", "arguments": {}},
+    "a part that comes later": {"arguments": {"latents": {"shared": "components"}, "components": 3}},
+    "a tensor that is not there": {"arguments": {"latents": {"tensor": "size"}, "components": 3}},
     "no arguments": {"arguments": {}},
     "arguments that are a list": {"arguments": [2, 3]},
     "arguments that are a number": {"arguments": 3},
@@ -513,7 +606,7 @@ ALTERED = {
     "a size that is nothing": {"arguments": {"latents": None, "components": 3}},
     "a size that is a list": {"arguments": {"latents": [], "components": 3}},
     "no filters": {
-        "class": "radogaga.priors.factorized:Factorized",
+        "class": "Factorized",
         "arguments": {"latents": 2, "filters": [0], "initial_scale": 1.0},
     },
     "a size beyond counting": {"arguments": {"latents": 2, "components": 10**30}},

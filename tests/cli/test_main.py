@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from program_results import refused
 from radogaga import (
     Autoencoder,
     Density,
@@ -20,23 +20,6 @@ from radogaga import (
     __version__,
     initialize_pca,
 )
-from radogaga.experiments.toy_density import experiment as density
-
-
-def refused(result, *words: str) -> bool:
-    """Whether a run ended as a person's mistake should: status 2, one line that says what is wrong, no traceback."""
-    lines = result.stderr.strip().splitlines()
-    named = all(word in result.stderr for word in words)
-    return result.returncode == 2 and len(lines) == 1 and lines[0].startswith("radogaga: ") and named
-
-
-def toy_table(rows: int = 200) -> np.ndarray:
-    return np.random.default_rng(0).uniform(0.1, 1, (rows, 18))
-
-
-def write_csv(path: Path, table: np.ndarray) -> Path:
-    np.savetxt(path, table, delimiter=",")
-    return path
 
 
 def test_version_is_printed(program):
@@ -47,117 +30,6 @@ def test_the_installed_program_ends_without_a_traceback(tmp_path):
     command = [Path(sys.executable).with_name("radogaga"), "inspect", tmp_path / "none"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert refused(ended, "none")
-
-
-def narrow(table):
-    return table[:, :17]
-
-
-def missing(table):
-    table[5, 3] = np.nan
-    return table
-
-
-def single(table):
-    return table[:1]
-
-
-def constant(table):
-    table[:, 4] = 0.5
-    return table
-
-
-def no_density(table):
-    table[7, 16] = 0
-    return table
-
-
-@pytest.mark.parametrize(
-    ("spoil", "word"),
-    [
-        (narrow, "got 17"),
-        (missing, "nan in row 5, column 3"),
-        (single, "got 1"),
-        (constant, "constant column (4)"),
-        (no_density, "row 7"),
-    ],
-)
-def test_a_spoilt_table_is_refused_in_one_line_and_nothing_is_written(program, tmp_path, spoil, word):
-    data = write_csv(tmp_path / "toy.csv", spoil(toy_table()))
-    assert refused(program("reproduce", "density", "--data", data, "--out", tmp_path / "out"), word)
-    assert not (tmp_path / "out").exists()
-
-
-def test_text_in_a_table_is_refused(program, tmp_path):
-    data = write_csv(tmp_path / "toy.csv", toy_table())
-    data.write_text(data.read_text().replace("e-01", "x", 1))
-    assert refused(program("reproduce", "density", "--data", data, "--out", tmp_path / "out"), "Expected numbers")
-
-
-@pytest.mark.parametrize("content", [b"", b"1,2\n1,2,3\n", bytes(range(256))], ids=["empty", "ragged", "binary"])
-def test_a_file_that_is_no_table_is_refused(program, tmp_path, content):
-    (tmp_path / "toy.csv").write_bytes(content)
-    result = program("reproduce", "density", "--data", tmp_path / "toy.csv", "--out", tmp_path / "out")
-    assert refused(result, "Expected", "--data")
-
-
-def test_a_missing_path_is_refused(program, tmp_path):
-    missing_file = tmp_path / "none.csv"
-    assert refused(program("reproduce", "density", "--data", missing_file, "--out", tmp_path / "out"), "no such file")
-
-
-def test_an_unwritable_folder_is_refused(program, tmp_path):
-    (tmp_path / "file").write_text("a file, not a folder")
-    result = program("reproduce", "density", "--sources", "rolled", "--out", tmp_path / "file" / "out")
-    assert refused(result, "Expected to write")
-
-
-def test_a_folder_with_something_else_is_left_alone(program, tmp_path):
-    (tmp_path / "mine.txt").write_text("keep")
-    assert refused(program("reproduce", "density", "--sources", "rolled", "--out", tmp_path), "something else")
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-@pytest.mark.parametrize("option", ["--sources", "--methods"])
-def test_unknown_words_are_refused_with_the_known_ones(program, tmp_path, option):
-    result = program("reproduce", "density", option, "nonsense", "--out", tmp_path / "out")
-    assert refused(result, "nonsense", "among")
-
-
-def test_an_unusable_device_is_refused(program, tmp_path):
-    result = program("reproduce", "density", "--device", "abacus", "--out", tmp_path / "out")
-    assert refused(result, "abacus", "cpu")
-
-
-def test_a_run_writes_its_result_and_goes_on_where_it_stopped(program, tmp_path):
-    command = ["reproduce", "density", "--sources", "rolled", "--methods", "untrained", "--jobs", 1, "--out", tmp_path]
-    first = program(*command, "--seeds", 1, "--quiet")
-    assert (first.returncode, first.stdout) == (0, "")
-    kept = tmp_path / "runs" / "rolled-untrained-0.json"
-    row = json.loads(kept.read_text())
-    kept.write_text(json.dumps(row | {"seconds": 123.0}))
-    assert program(*command, "--seeds", 2).returncode == 0
-    result = json.loads((tmp_path / "result.json").read_text())
-    assert set(result) == {"experiment", "config", "environment", "rows"}
-    assert [(r["data"], r["method"], r["seed"]) for r in result["rows"]] == [
-        ("rolled", "untrained", 0),
-        ("rolled", "untrained", 1),
-    ]
-    assert result["rows"][0]["seconds"] == 123.0, "a run that was kept is not run again"
-    assert (tmp_path / "report.html").read_text().count("data:image/png;base64") == 2
-    assert refused(program(*command, "--quick"), "other ones")
-
-
-def test_an_interrupted_table_says_that_it_goes_on(program, tmp_path, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setitem(density.METHODS, "untrained", interrupt)
-    result = program(
-        "reproduce", "density", "--sources", "rolled", "--methods", "untrained", "--jobs", 1, "--out", tmp_path
-    )
-    assert result.returncode == 130
-    assert "goes on from here" in result.stdout
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from pyarrow import ipc
 
 from mixed_table import mixed
+from program_results import refused
 from radogaga import RaDOGAGA, TabularModel
 from radogaga.tabular.scoring import score_file
 
@@ -49,12 +50,6 @@ def new(tmp_path):
     frame.loc[3, "city"], frame.loc[4, "income"] = "Atlantis", 1e300
     # Another order, and a column more.
     return write(frame[frame.columns[::-1]].assign(extra=1), tmp_path / "new.parquet")
-
-
-def refused(result, *words: str) -> bool:
-    lines = result.stderr.strip().splitlines()
-    named = all(word in result.stderr for word in words)
-    return result.returncode == 2 and len(lines) == 1 and lines[0].startswith("radogaga: Expected") and named
 
 
 # -- what they do ---------------------------------------------------------------------------------------------------

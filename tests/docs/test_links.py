@@ -1,10 +1,12 @@
-"""Links between pages lead somewhere, and the README stays short."""
+"""Links between pages lead somewhere, the README stays short, and pages name the version that the code has."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from radogaga import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -43,3 +45,8 @@ def test_every_page_is_linked_from_the_readme() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_version_is_that_of_the_code() -> None:
+    assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == __version__
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == __version__

@@ -3,84 +3,14 @@ from collections.abc import Sequence
 import pytest
 import torch
 from sklearn.decomposition import PCA
-from torch import Tensor, nn
+from torch import Tensor
 
 from radogaga import (
-    MLP,
-    Autodiff,
-    CrossEntropy,
-    Distortion,
     GaussianNoise,
     Mixture,
     Normal,
-    SquaredError,
-    gram,
     measure_isometry,
 )
-
-
-def exponential(x: Tensor, y: Tensor) -> Tensor:
-    return (x.exp() - y.exp()).square().sum(1)
-
-
-DISTORTIONS = {
-    "squared error": SquaredError(),
-    "cross entropy": CrossEntropy(),
-    "autodiff": Autodiff(exponential),
-}
-DECODERS = {
-    "linear": lambda: MLP([3, 5]),
-    "tanh": lambda: MLP([3, 8, 5]),
-    "picture": lambda: nn.Sequential(MLP([3, 8, 12]), nn.Unflatten(1, (3, 2, 2)), nn.Conv2d(3, 2, 2, padding=1)),
-}
-each_distortion = pytest.mark.parametrize("distortion", DISTORTIONS.values(), ids=DISTORTIONS)
-
-
-def metric(distortion: Distortion, x: Tensor) -> Tensor:
-    """A(x) of one row, by the definition: half the Hessian of D(x, .) at x."""
-    return 0.5 * torch.autograd.functional.hessian(lambda y: distortion(x[None], y[None]).sum(), x)
-
-
-@each_distortion
-def test_gram_is_the_jacobian_on_both_sides_of_the_metric(distortion: Distortion) -> None:
-    decode = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double()
-    z = torch.randn(4, 3, dtype=torch.float64)
-    for row, found in zip(z, gram(decode, distortion, z), strict=True):
-        jacobian = torch.autograd.functional.jacobian(lambda v: decode(v[None])[0], row)
-        expected = jacobian.T @ metric(distortion, decode(row[None])[0].detach()) @ jacobian
-        torch.testing.assert_close(found, expected)
-
-
-@pytest.mark.parametrize("make", DECODERS.values(), ids=DECODERS)
-def test_gram_takes_any_decoder(make) -> None:
-    decode, z = make().double(), torch.randn(4, 3, dtype=torch.float64)
-    for row, found in zip(z, gram(decode, SquaredError(), z), strict=True):
-        jacobian = torch.autograd.functional.jacobian(lambda v: decode(v[None]).flatten(), row)
-        torch.testing.assert_close(found, jacobian.T @ jacobian)
-
-
-@each_distortion
-def test_gram_is_symmetric_and_positive(distortion: Distortion) -> None:
-    decode = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double()
-    grams = gram(decode, distortion, torch.randn(20, 3, dtype=torch.float64))
-    torch.testing.assert_close(grams, grams.mT)
-    assert (torch.linalg.eigvalsh(grams) > 0).all()
-
-
-@each_distortion
-def test_gram_in_parts_is_the_gram_of_the_whole(distortion: Distortion, monkeypatch: pytest.MonkeyPatch) -> None:
-    decode, z = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double(), torch.randn(7, 3, dtype=torch.float64)
-    whole = gram(decode, distortion, z)
-    monkeypatch.setattr("radogaga.tangents._MOST_NUMBERS", 2 * 3 * 5)
-    torch.testing.assert_close(gram(decode, distortion, z), whole)
-
-
-@each_distortion
-def test_gram_is_the_same_without_gradients(distortion: Distortion) -> None:
-    decode, z = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double(), torch.randn(4, 3, dtype=torch.float64)
-    with torch.no_grad():
-        without = gram(decode, distortion, z)
-    torch.testing.assert_close(without, gram(decode, distortion, z))
 
 
 @pytest.mark.parametrize("latents", [1, 2, 4])

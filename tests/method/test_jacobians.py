@@ -2,7 +2,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from radogaga import MLP, SSIM, CrossEntropy, Distortion, QuadraticSSIM, SquaredError, gram
+from radogaga import (
+    MLP,
+    SSIM,
+    Autodiff,
+    CrossEntropy,
+    Distortion,
+    QuadraticSSIM,
+    SquaredError,
+    gram,
+)
 from radogaga.method.jacobians import gauss_newton_step, isometry_penalty
 
 DISTORTIONS = {"squared error": SquaredError(), "cross entropy": CrossEntropy()}
@@ -23,7 +32,7 @@ def latents(n: int = 5) -> Tensor:
 
 
 @each_distortion
-def test_departure_is_on_average_the_error_of_the_gram_matrix(distortion: Distortion) -> None:
+def test_isometry_penalty_is_on_average_the_error_of_the_gram_matrix(distortion: Distortion) -> None:
     decode, _ = case(distortion)
     z, directions = latents(), 4
     error = 1.5 * gram(decode, distortion, z) - torch.eye(3, dtype=torch.float64)
@@ -33,14 +42,14 @@ def test_departure_is_on_average_the_error_of_the_gram_matrix(distortion: Distor
     assert ((draws.mean(0) - expected).abs() < 5 * draws.std(0) / 4000**0.5).all()
 
 
-def test_departure_of_an_isometry_is_zero() -> None:
+def test_isometry_penalty_of_an_isometry_is_zero() -> None:
     turn = torch.linalg.qr(torch.randn(6, 3, dtype=torch.float64)).Q
     found = isometry_penalty(lambda z: 2 * z @ turn.T, SquaredError(), latents(), 0.25)
     torch.testing.assert_close(found, torch.zeros(5, dtype=torch.float64))
 
 
 @each_distortion
-def test_departure_has_gradients_for_every_parameter(distortion: Distortion) -> None:
+def test_isometry_penalty_has_gradients_for_every_parameter(distortion: Distortion) -> None:
     decode, _ = case(distortion)
     isometry_penalty(decode, distortion, latents()).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in decode.parameters())
@@ -59,7 +68,7 @@ def test_descending_it_makes_a_decoder_isometric() -> None:
     assert (grams - torch.eye(2)).square().mean().sqrt() < 0.15
 
 
-def test_departure_of_a_network_with_dropout_is_that_of_one_thinned_network() -> None:
+def test_isometry_penalty_of_a_network_with_dropout_is_that_of_one_thinned_network() -> None:
     """The point and its tangents must come from the same mask, or their Gram matrix belongs to no network."""
     decode = nn.Sequential(nn.Linear(3, 400), nn.Dropout(0.5)).double().train()
     with torch.no_grad():
@@ -103,3 +112,70 @@ def test_what_lies_on_the_manifold_stays_where_it_is() -> None:
     torch.testing.assert_close(gauss_newton_step(decode, decode(z), z), z)
     flat = gauss_newton_step(lambda z: torch.zeros(len(z), 4, dtype=z.dtype) + 0 * z.sum(), torch.ones(5, 4), z)
     torch.testing.assert_close(flat, z)
+
+
+def exponential(x: Tensor, y: Tensor) -> Tensor:
+    return (x.exp() - y.exp()).square().sum(1)
+
+
+OF_ROWS = {
+    "squared error": SquaredError(),
+    "cross entropy": CrossEntropy(),
+    "autodiff": Autodiff(exponential),
+}
+
+
+DECODERS = {
+    "linear": lambda: MLP([3, 5]),
+    "tanh": lambda: MLP([3, 8, 5]),
+    "picture": lambda: nn.Sequential(MLP([3, 8, 12]), nn.Unflatten(1, (3, 2, 2)), nn.Conv2d(3, 2, 2, padding=1)),
+}
+
+
+each_of_rows = pytest.mark.parametrize("distortion", OF_ROWS.values(), ids=OF_ROWS)
+
+
+def metric(distortion: Distortion, x: Tensor) -> Tensor:
+    """A(x) of one row, by the definition: half the Hessian of D(x, .) at x."""
+    return 0.5 * torch.autograd.functional.hessian(lambda y: distortion(x[None], y[None]).sum(), x)
+
+
+@each_of_rows
+def test_gram_is_the_jacobian_on_both_sides_of_the_metric(distortion: Distortion) -> None:
+    decode = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double()
+    z = torch.randn(4, 3, dtype=torch.float64)
+    for row, found in zip(z, gram(decode, distortion, z), strict=True):
+        jacobian = torch.autograd.functional.jacobian(lambda v: decode(v[None])[0], row)
+        expected = jacobian.T @ metric(distortion, decode(row[None])[0].detach()) @ jacobian
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("make", DECODERS.values(), ids=DECODERS)
+def test_gram_takes_any_decoder(make) -> None:
+    decode, z = make().double(), torch.randn(4, 3, dtype=torch.float64)
+    for row, found in zip(z, gram(decode, SquaredError(), z), strict=True):
+        jacobian = torch.autograd.functional.jacobian(lambda v: decode(v[None]).flatten(), row)
+        torch.testing.assert_close(found, jacobian.T @ jacobian)
+
+
+@each_of_rows
+def test_gram_is_symmetric_and_positive(distortion: Distortion) -> None:
+    decode = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double()
+    grams = gram(decode, distortion, torch.randn(20, 3, dtype=torch.float64))
+    torch.testing.assert_close(grams, grams.mT)
+    assert (torch.linalg.eigvalsh(grams) > 0).all()
+
+
+@each_of_rows
+def test_gram_in_parts_is_the_gram_of_the_whole(distortion: Distortion) -> None:
+    decode, z = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double(), torch.randn(7, 3, dtype=torch.float64)
+    whole = gram(decode, distortion, z)
+    torch.testing.assert_close(gram(decode, distortion, z, max_numbers=2 * 3 * 5), whole)
+
+
+@each_of_rows
+def test_gram_is_the_same_without_gradients(distortion: Distortion) -> None:
+    decode, z = nn.Sequential(MLP([3, 8, 5]), nn.Sigmoid()).double(), torch.randn(4, 3, dtype=torch.float64)
+    with torch.no_grad():
+        without = gram(decode, distortion, z)
+    torch.testing.assert_close(without, gram(decode, distortion, z))

@@ -5,7 +5,7 @@ from scipy import stats
 from radogaga import GaussianNoise, Noise, UniformNoise
 
 NOISES = {"gaussian": GaussianNoise(std=0.3), "uniform": UniformNoise(), "narrow uniform": UniformNoise(width=0.02)}
-LAWS = {
+DISTRIBUTIONS = {
     "gaussian": (GaussianNoise(std=0.3), stats.norm(0, 0.3)),
     "uniform": (UniformNoise(width=0.8), stats.uniform(-0.4, 0.8)),
 }
@@ -43,15 +43,15 @@ def test_noise_keeps_shape_and_precision(noise: Noise, dtype: torch.dtype) -> No
     assert draws.dtype == dtype
 
 
-@pytest.mark.parametrize(("noise", "law"), LAWS.values(), ids=LAWS)
-def test_noise_follows_its_law(noise: Noise, law: stats.rv_continuous) -> None:
+@pytest.mark.parametrize(("noise", "distribution"), DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
+def test_noise_follows_its_distribution(noise: Noise, distribution: stats.rv_continuous) -> None:
     draws = noise(torch.zeros(20_000, dtype=torch.float64)).numpy()
-    assert stats.kstest(draws, law.cdf).pvalue > 1e-3
+    assert stats.kstest(draws, distribution.cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize(("noise", "law"), LAWS.values(), ids=LAWS)
-def test_noise_states_its_law_s_entropy(noise: Noise, law: stats.rv_continuous) -> None:
-    assert noise.entropy == pytest.approx(law.entropy())
+@pytest.mark.parametrize(("noise", "distribution"), DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
+def test_noise_states_the_entropy_of_its_distribution(noise: Noise, distribution: stats.rv_continuous) -> None:
+    assert noise.entropy == pytest.approx(distribution.entropy())
 
 
 @each_noise

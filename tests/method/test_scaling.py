@@ -137,7 +137,10 @@ def test_asinh_keeps_the_order_of_values_however_far_out(rows: Tensor) -> None:
 
 
 def test_asinh_is_a_straight_line_near_the_centre(rows: Tensor) -> None:
-    scaling, near = AsinhScaling.standard(rows).double(), Scaling.standard(rows).double().inverse(0.01 * torch.randn(20, 4))
+    scaling, near = (
+        AsinhScaling.standard(rows).double(),
+        Scaling.standard(rows).double().inverse(0.01 * torch.randn(20, 4)),
+    )
     straight = Scaling.standard(rows).double()(near)
     torch.testing.assert_close(scaling(near), straight / scaling.spread, rtol=1e-4, atol=1e-6)
 

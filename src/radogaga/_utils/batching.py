@@ -1,4 +1,4 @@
-"""Rows in batches: few enough at a time to fit into memory, on several threads with the same numbers as on one."""
+"""Rows in batches that fit into memory, on one thread or on several, with the same results."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import Tensor
 
 from radogaga._utils.threads import one_thread_each
 
-#: Numbers that one step may hold at once: 32 MB in float64.
+# 32 MB in float64.
 _NUMBERS_IN_MEMORY = 2**22
 
 
 def rows_in_memory(numbers_per_row: int, *, at_most: int | None = None, budget: int = _NUMBERS_IN_MEMORY) -> int:
-    """Return how many rows one step may take, at least one, if each makes so many numbers.
+    """Return how many rows one step may take, at least one.
 
     Parameters
     ----------
     numbers_per_row : int
-        Numbers that a step holds for each row, intermediate results included.
+        Numbers in memory for each row, with intermediate results.
     at_most : int, optional
-        A bound on the rows besides.
+        Upper bound on the rows.
     budget : int
-        Numbers in all: by default 2^22, 32 MB in float64.
+        Numbers in memory for all rows: by default 2^22, 32 MB in float64.
 
     Examples
     --------
@@ -37,19 +37,19 @@ def rows_in_memory(numbers_per_row: int, *, at_most: int | None = None, budget: 
 
 
 def map_batches(function: Callable[[Tensor], Tensor], batches: Sequence[Tensor], n_jobs: int | None) -> Tensor:
-    """Return what a function makes of batches, in their order, as one tensor.
+    """Return the results of a function for all batches, in their order, as one tensor.
 
-    Each batch is computed by itself, so its numbers do not depend on who computes it, to the last bit.
+    Results do not depend on the number of threads, to the last bit.
 
     Parameters
     ----------
     function : callable
-        A batch to a tensor with as many rows; it may run on several threads at once.
+        A batch to a tensor with as many rows; it is called from several threads at once.
     batches : sequence of Tensor
         Rows.
     n_jobs : int, optional
-        Threads, -1 for one on each core; None for what `joblib.parallel_config` says, by default one. Where they are
-        several, each computes with one thread of torch's, as otherwise all of them would share the same cores.
+        Number of threads, -1 for one on each core, None for that of `joblib.parallel_config`, by default 1. Of several,
+        each uses one thread of torch, since all share the same cores.
 
     Examples
     --------
@@ -63,5 +63,5 @@ def map_batches(function: Callable[[Tensor], Tensor], batches: Sequence[Tensor],
     if threads <= 1:
         return torch.cat([function(batch) for batch in batches])
     with one_thread_each():
-        # joblib's own context may ask for processes; a model and its rows need no copies.
+        # Threads whatever joblib's context says: processes would copy the model and its rows.
         return torch.cat(Parallel(threads, backend="threading")(delayed(function)(batch) for batch in batches))

@@ -1,4 +1,4 @@
-"""The one error that a person's input can cause, and the checks that raise it."""
+"""Checks of a user's input, and values and names as messages show them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def warn_user(text: str) -> None:
 
 
 def format_value(value: Any) -> str:
-    """Return a cell as a person reads it, 40 characters at most.
+    """Return a cell as messages show it, 40 characters at most.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def format_value(value: Any) -> str:
 
 
 def list_names(names: Iterable[Any], shown: int = 5) -> str:
-    """Return names in quotes, as far as a person wants to read them.
+    """Return the first names in quotes, and the number of the others.
 
     Examples
     --------
@@ -57,18 +57,18 @@ def list_names(names: Iterable[Any], shown: int = 5) -> str:
 
 
 def check_rows(x: ArrayLike | Tensor, *, columns: int | None = None, min_rows: int = 1, name: str = "x") -> Tensor:
-    """Return a two-dimensional float tensor of finite numbers, or say in one sentence why that is not possible.
+    """Return rows as a two-dimensional float tensor of finite numbers, or raise `InputError`.
 
     Parameters
     ----------
     x : array-like
-        Rows and columns of numbers. Floating tensors and arrays keep their precision; all else becomes float64.
+        Rows and columns of numbers. Floating tensors and arrays keep their precision, others become float64.
     columns : int, optional
-        How many columns there have to be.
+        Required number of columns.
     min_rows : int
-        How many rows there have to be at least.
+        Least number of rows.
     name : str
-        What the message calls the rows.
+        Name of the rows in error messages.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def check_rows(x: ArrayLike | Tensor, *, columns: int | None = None, min_rows: i
 
 
 def check_no_constant_columns(rows: Tensor, name: str = "x") -> None:
-    """Raise `InputError` if a column holds one value only, since no scale can be learned for it."""
+    """Raise `InputError` if a column is constant, since it has no scale."""
     constant = (rows == rows[0]).all(0).nonzero().flatten().tolist()
     if constant:
         named = ", ".join(map(str, constant[:5])) + (", ..." if len(constant) > 5 else "")
@@ -118,7 +118,7 @@ def check_no_constant_columns(rows: Tensor, name: str = "x") -> None:
 
 
 def check_device(name: str) -> None:
-    """Raise `InputError` if torch has no such device here.
+    """Raise `InputError` if torch cannot use a device here.
 
     Examples
     --------

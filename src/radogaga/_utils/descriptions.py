@@ -1,4 +1,4 @@
-"""Objects as JSON and tensors, and back: the public names of classes and their constructors' arguments."""
+"""Objects as JSON and tensors, and back: public names of classes, and arguments of their constructors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import activation
 
 import radogaga
 from radogaga.errors import InputError
@@ -18,12 +19,12 @@ _ACTIVATIONS = "torch.nn."
 
 
 class Describer:
-    """Describes objects; what is large goes to `tensors`, under the object's path.
+    """Describes objects as JSON, with arrays, tensors and the state of modules in `tensors`.
 
     Attributes
     ----------
     tensors : dict of str to Tensor
-        Arrays, tensors, and the state of the outermost modules, each once.
+        Arrays, tensors and the state of the outermost modules by their path, each once.
     """
 
     def __init__(self) -> None:
@@ -32,29 +33,33 @@ class Describer:
         self._written: set[int] = set()
 
     def describe(self, value: Any, path: str, *, inside_module: bool = False) -> Any:
-        """Return a value as JSON has it."""
-        where = path or type(value).__name__
+        """Return the description of a value, which `json` can write."""
+        prefix = f"{path}." if path else ""
         if isinstance(value, Enum):
             return {"type": _public_name(type(value)), "value": value.value}
         if value is None or isinstance(value, bool | int | float | str):
             return value
         if isinstance(value, np.generic):
             return value.item()
-        if isinstance(value, np.ndarray | Tensor):
-            self.tensors[path] = torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value.detach()
-            return {"array" if isinstance(value, np.ndarray) else "tensor": path}
+        if isinstance(value, Tensor):
+            self.tensors[path] = value.detach()
+            return {"tensor": path}
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+            self.tensors[path] = torch.from_numpy(value.copy())
+            return {"array": path}
         if isinstance(value, nn.ModuleList):
             value = list(value)
         if isinstance(value, list | tuple):
-            items = [self.describe(item, f"{where}.{i}", inside_module=inside_module) for i, item in enumerate(value)]
+            items = [self.describe(item, f"{prefix}{i}", inside_module=inside_module) for i, item in enumerate(value)]
             return items if isinstance(value, list) else {"tuple": items}
-        if isinstance(value, dict):
-            return {"dict": {str(key): self.describe(item, f"{where}.{key}") for key, item in value.items()}}
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return {"dict": {key: self.describe(item, prefix + key) for key, item in value.items()}}
         if isinstance(value, type):
             return {"type": _public_name(value)}
-        return self._object(value, path, where, inside_module)
+        return self._describe_object(value, path, inside_module=inside_module)
 
-    def _object(self, value: Any, path: str, where: str, inside_module: bool) -> Any:
+    def _describe_object(self, value: Any, path: str, *, inside_module: bool) -> Any:
+        where = path or type(value).__name__
         if inspect.isroutine(value):
             raise InputError(f"Expected parts that are objects; {where} is a function. Make it a class with __call__.")
         if isinstance(value, nn.Module):
@@ -85,43 +90,51 @@ class Builder:
     Parameters
     ----------
     tensors : mapping of str to Tensor
-        What was beside the JSON.
+        The tensors of the description.
     classes : mapping of str to type
-        Classes of the caller's own, by module and name.
+        The user's own classes, by module and name.
 
     Attributes
     ----------
     modules : dict of str to Module
-        The outermost modules by their path; their state has yet to be loaded.
+        The outermost modules by their path, without their state.
+    arguments : set of str
+        Names of the tensors that are arguments of constructors.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], classes: Mapping[str, type]) -> None:
         self.modules: dict[str, nn.Module] = {}
+        self.arguments: set[str] = set()
         self._tensors, self._classes = tensors, classes
         self._built: dict[str, Any] = {}
 
     def build(self, description: Any, path: str, *, inside_module: bool = False) -> Any:
         """Return the object of a description."""
+        prefix = f"{path}." if path else ""
         if isinstance(description, list):
-            return [self.build(item, f"{path}.{i}", inside_module=inside_module) for i, item in enumerate(description)]
+            return [self.build(item, f"{prefix}{i}", inside_module=inside_module) for i, item in enumerate(description)]
         if not isinstance(description, dict):
             return description
         if "tuple" in description:
             return tuple(self.build(description["tuple"], path, inside_module=inside_module))
         if "dict" in description:
-            return {key: self.build(item, f"{path}.{key}") for key, item in description["dict"].items()}
+            return {key: self.build(item, f"{prefix}{key}") for key, item in description["dict"].items()}
         if "array" in description:
-            return self._tensors[description["array"]].numpy()
+            return self._argument(description["array"]).numpy()
         if "tensor" in description:
-            return self._tensors[description["tensor"]]
+            return self._argument(description["tensor"])
         if "shared" in description:
             return self._built[description["shared"]]
         if "type" in description:
             found = self._resolve(description["type"])
             return found(description["value"]) if "value" in description else found
-        return self._object(description, path, inside_module)
+        return self._build_object(description, path, inside_module=inside_module)
 
-    def _object(self, description: dict[str, Any], path: str, inside_module: bool) -> Any:
+    def _argument(self, name: str) -> Tensor:
+        self.arguments.add(name)
+        return self._tensors[name]
+
+    def _build_object(self, description: dict[str, Any], path: str, *, inside_module: bool) -> Any:
         kind = self._resolve(description["class"])
         outermost = issubclass(kind, nn.Module) and not inside_module
         prefix = f"{path}." if path else ""
@@ -137,7 +150,9 @@ class Builder:
     def _resolve(self, name: str) -> type:
         found = self._classes.get(name)
         if found is None and name.startswith(_ACTIVATIONS):
-            found = getattr(torch.nn.modules.activation, name.removeprefix(_ACTIVATIONS), None)
+            found = getattr(activation, name.removeprefix(_ACTIVATIONS), None)
+            if getattr(found, "__module__", None) != activation.__name__:  # what that module only imports
+                found = None
         elif found is None and name in radogaga.__all__:
             found = getattr(radogaga, name)
         if isinstance(found, type):
@@ -148,9 +163,9 @@ class Builder:
 
 
 def _public_name(kind: type) -> str:
-    """Return the name that a class is saved under: its public one, or module and name if it is the caller's own."""
+    """Return the name that a class is saved under: its public name, or module and name of a user's own class."""
     name = kind.__name__
-    if kind.__module__ == "torch.nn.modules.activation":
+    if kind.__module__ == activation.__name__:
         return _ACTIVATIONS + name
     if name in radogaga.__all__ and getattr(radogaga, name) is kind:
         return name

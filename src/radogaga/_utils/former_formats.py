@@ -1,4 +1,4 @@
-"""Folders that version 0.1.0 wrote, in today's terms: JSON to JSON and names of tensors to names of tensors."""
+"""Folders that version 0.1.0 wrote, in today's format: descriptions and names of tensors are translated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from torch import Tensor
 from radogaga._utils.files import read_json
 
 FORMER = {"model.json": "radogaga model 1", "estimator.json": "radogaga estimator 3"}
-"""Files that former versions kept a model's structure in, and their format."""
+"""Files of former versions that hold a model's structure, and their formats."""
+
+FORMER_FILES = {
+    FORMER["model.json"]: {"model.json", "model.safetensors"},
+    FORMER["estimator.json"]: {"estimator.json", "arrays.safetensors", "density"},
+}
+"""The files of a folder in each former format."""
 
 Arguments = dict[str, Any]
 Tensors = dict[str, Tensor]
@@ -35,7 +41,7 @@ _SMOOTHNESS = {"both": "two-scale"}
 
 
 def read_former(folder: Path, structure: dict[str, Any]) -> tuple[Any, Tensors]:
-    """Return the description and the tensors of a folder that a former version wrote."""
+    """Return the description and the tensors of a folder that a former version wrote, in today's format."""
     if structure["format"] == FORMER["estimator.json"]:
         return _read_estimator(folder, structure)
     tensors = _load(folder / "model.safetensors", "")
@@ -43,13 +49,13 @@ def read_former(folder: Path, structure: dict[str, Any]) -> tuple[Any, Tensors]:
 
 
 def _load(path: Path, prefix: str) -> Tensors:
-    # Copies lie where torch puts its own tensors: how a product is rounded depends on an address's last bits.
-    # Priors of a blend were described as `priors` and kept as `members`.
+    # Copies are aligned as torch aligns its own tensors: the rounding of a product depends on it.
+    # The priors of a stack were described as `priors`, and their tensors named `members`.
     return {prefix + re.sub(r"\bmembers\.", "priors.", k): v.clone() for k, v in load_file(path).items()}
 
 
 def _upgrade(description: Any, path: str, tensors: Tensors) -> Any:
-    """Return a part's description in today's terms, and rename the part's tensors."""
+    """Return a part's description in today's format, and rename the part's tensors."""
     if isinstance(description, list):
         return [_upgrade(item, f"{path}.{i}", tensors) for i, item in enumerate(description)]
     if not isinstance(description, dict):

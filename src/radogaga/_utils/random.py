@@ -1,4 +1,4 @@
-"""Random numbers that leave the caller's random state as it was."""
+"""Random numbers that leave the caller's random state unchanged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def isolated_seed(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Seed torch for a while, on the CPU and on a device, and restore its random state afterwards.
+    """Seed torch inside a context, on the CPU and on a device, and restore its random state afterwards.
 
     Examples
     --------

@@ -1,13 +1,12 @@
-"""Models as folders: numbers in ``model.safetensors``, structure in ``model.json``. Nothing is unpickled, ever.
+"""Models as folders: tensors in ``model.safetensors``, structure in ``model.json``. Nothing is pickled.
 
-An object is saved as the public name of its class and its constructor's arguments, read back from the attributes of
-the same names (as scikit-learn's `get_params` does), so a class needs no code of its own to be saved. Loading makes
-only public classes of this package and activations of `torch.nn`; others are made only if the caller passes them.
+An object is saved as the public name of its class and the arguments of its constructor, which are read from attributes
+of the same names (as scikit-learn's `get_params` does), so a class needs no code to be saved. `load` makes public
+classes of this package and activations of `torch.nn`, and other classes only if the caller passes them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,16 +15,18 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from radogaga._utils.checks import check_device
 from radogaga._utils.descriptions import Builder, Describer
-from radogaga._utils.files import check_can_write_folder, read_json, replace_folder
-from radogaga._utils.former_formats import FORMER, read_former
+from radogaga._utils.files import check_can_write_folder, checksum, read_json, replace_folder
+from radogaga._utils.former_formats import FORMER, FORMER_FILES, read_former
 from radogaga.errors import InputError
 from radogaga.version import __version__
 
 FORMAT = "radogaga 2"
 _STRUCTURE, _NUMBERS = "model.json", "model.safetensors"
+_FILES = {FORMAT: {_STRUCTURE, _NUMBERS}, **FORMER_FILES}
 
 
 def save(model: Any, folder: str | Path) -> None:
@@ -34,10 +35,10 @@ def save(model: Any, folder: str | Path) -> None:
     Parameters
     ----------
     model : torch.nn.Module or object
-        Anything whose constructor's arguments are kept as attributes of the same names: modules, and dataclasses of
-        numbers, text, arrays, tensors, lists, dictionaries and further such objects.
+        A module or any other object that keeps the arguments of its constructor as attributes of the same names. They
+        are numbers, text, arrays, tensors, lists, dictionaries and further such objects.
     folder : path
-        Where to; a model that is there already is replaced, anything else is refused.
+        The model's folder. A model that is there is replaced, anything else is refused.
 
     Raises
     ------
@@ -47,34 +48,36 @@ def save(model: Any, folder: str | Path) -> None:
     folder = Path(folder)
     describer = Describer()
     description = describer.describe(model, "")
+    if not _is_object(description):
+        raise InputError(f"Expected a model; got a {type(model).__name__}. Save its models one by one.")
     check_replaceable(folder)
     with replace_folder(folder) as beside:
         save_file({name: value.contiguous() for name, value in describer.tensors.items()}, beside / _NUMBERS)
-        checksum = _checksum(beside / _NUMBERS)
-        structure = {"format": FORMAT, "radogaga": __version__, "sha256": {_NUMBERS: checksum}, "model": description}
+        sha256 = {_NUMBERS: checksum(beside / _NUMBERS)}
+        structure = {"format": FORMAT, "radogaga": __version__, "sha256": sha256, "model": description}
         (beside / _STRUCTURE).write_text(json.dumps(structure, indent=2) + "\n")
         for file in beside.iterdir():
             file.chmod(0o644)
 
 
 def load(folder: str | Path, *, classes: Iterable[type] = (), device: str | torch.device = "cpu") -> Any:
-    """Read a model that any `save` of this package wrote, with the same outputs to the last bit.
+    """Read a model that any `save` of this package wrote; its outputs are the same to the last bit.
 
-    Modules come back in evaluation mode. A folder that `RaDOGAGA.save` wrote comes back as its `TabularModel`.
+    Modules are in evaluation mode. A folder that `RaDOGAGA.save` wrote gives its `TabularModel`.
 
     Parameters
     ----------
     folder : path
         The model's folder.
     classes : iterable of type
-        Classes of your own that the model was made of.
+        Your own classes that the model is made of.
     device : str
-        Where to put modules, "cpu" or "cuda".
+        The device of modules, "cpu" or "cuda".
 
     Raises
     ------
     InputError
-        If there is no model, or it is truncated, foreign or made of unknown classes.
+        If there is no model, it is truncated, foreign or made of unknown classes, or the device cannot be used.
 
     Examples
     --------
@@ -86,12 +89,15 @@ def load(folder: str | Path, *, classes: Iterable[type] = (), device: str | torc
     Normal()
     """
     folder = Path(folder)
+    check_device(str(device))
     description, tensors = _read(folder)
     try:
+        if not _is_object(description):
+            raise ValueError("no model in it")
         builder = Builder(tensors, {f"{c.__module__}:{c.__qualname__}": c for c in classes})
         model = builder.build(description, "")
-        for path, module in builder.modules.items():
-            _load_state(module, path, tensors)
+        _load_states(builder, tensors)
+        for module in builder.modules.values():
             module.eval().to(device)
     except InputError:
         raise
@@ -101,7 +107,7 @@ def load(folder: str | Path, *, classes: Iterable[type] = (), device: str | torc
 
 
 def read_structure(folder: Path) -> dict[str, Any]:
-    """Return what ``model.json`` in a folder says, or raise `InputError`."""
+    """Return the content of ``model.json`` in a folder, or raise `InputError`."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"Expected a model's folder; {folder} is a file. Check the path.")
     if not folder.is_dir():
@@ -116,14 +122,14 @@ def read_structure(folder: Path) -> dict[str, Any]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise `InputError` if a folder holds anything but a model, or cannot be made, before any work is done."""
+    """Raise `InputError` if a folder holds anything but a model or cannot be made."""
     if folder.exists() and _holds_something_else(folder):
         raise InputError(f"Expected a new folder or a saved model at {folder}; it holds something else. Pass another.")
     check_can_write_folder(folder)
 
 
 def _read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
-    """Return the description of a model and its tensors, those of former versions in today's terms."""
+    """Return the description of a model and its tensors, in today's format."""
     structure = read_structure(folder)
     try:
         if structure["format"] != FORMAT:
@@ -131,11 +137,9 @@ def _read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
         path = folder / _NUMBERS
         if not path.is_file():
             raise InputError(f"Expected {_NUMBERS} in {folder}; there is none. Save the model again.")
-        if _checksum(path) != structure["sha256"][_NUMBERS]:
-            raise InputError(
-                f"Expected the {_NUMBERS} that was saved in {folder}; it is damaged. Save the model again."
-            )
-        # Copies lie where torch puts its own tensors: how a product is rounded depends on an address's last bits.
+        if checksum(path) != structure["sha256"][_NUMBERS]:
+            raise ValueError(f"{_NUMBERS} is not the one that was saved")
+        # Copies are aligned as torch aligns its own tensors: the rounding of a product depends on it.
         return structure["model"], {name: value.clone() for name, value in load_file(path).items()}
     except InputError:
         raise
@@ -143,20 +147,23 @@ def _read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
         raise _damaged(folder, error) from None
 
 
-def _load_state(module: nn.Module, path: str, tensors: dict[str, Tensor]) -> None:
-    prefix = f"{path}." if path else ""
-    state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    outcome = module.load_state_dict(state, assign=True, strict=False)
-    # A part that is in two places is written once.
-    first = {id(value): name for name, value in reversed(module.state_dict(keep_vars=True).items())}
-    missing = [name for name in outcome.missing_keys if first[id(module.state_dict(keep_vars=True)[name])] == name]
-    if missing or outcome.unexpected_keys:
-        raise ValueError(f"tensors missing: {missing[:3]}, unknown: {outcome.unexpected_keys[:3]}")
+def _is_object(description: Any) -> bool:
+    return isinstance(description, dict) and "class" in description
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _load_states(builder: Builder, tensors: dict[str, Tensor]) -> None:
+    """Set the state of the outermost modules; a part that is in several places was written once."""
+    loaded: set[int] = set()
+    for path, module in builder.modules.items():
+        prefix = f"{path}." if path else ""
+        state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        missing, unexpected = module.load_state_dict(state, assign=True, strict=False)
+        now = module.state_dict(keep_vars=True)
+        loaded |= {id(value) for name, value in now.items() if name not in missing}
+        missing = [name for name in missing if id(now[name]) not in loaded]
+        unexpected = [name for name in unexpected if prefix + name not in builder.arguments]
+        if missing or unexpected:
+            raise ValueError(f"tensors missing: {missing[:3]}, unknown: {unexpected[:3]}")
 
 
 def _damaged(folder: Path, error: Exception) -> InputError:
@@ -165,20 +172,19 @@ def _damaged(folder: Path, error: Exception) -> InputError:
 
 
 def _holds_something_else(folder: Path) -> bool:
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file"}
-    if names - {_STRUCTURE, _NUMBERS, *FORMER, "arrays.safetensors", "density"}:
+    if not folder.is_dir():
         return True
+    names = {path.name for path in folder.iterdir()}
     try:
-        read_structure(folder)
+        return not names <= _FILES[read_structure(folder)["format"]]
     except InputError:
-        # Half a model may be replaced; JSON of another program may not.
-        return bool(names) and not (names <= {_STRUCTURE, _NUMBERS} and _is_no_json_of_others(folder / _STRUCTURE))
-    return False
+        # A part of a model may be replaced; JSON of another program may not.
+        return bool(names) and not (names <= {_STRUCTURE, _NUMBERS} and not _is_json(folder / _STRUCTURE))
 
 
-def _is_no_json_of_others(path: Path) -> bool:
+def _is_json(path: Path) -> bool:
     try:
         json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
-        return True
-    return False
+        return False
+    return True

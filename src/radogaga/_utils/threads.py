@@ -1,4 +1,4 @@
-"""Threads of torch and BLAS: one each where several computations run side by side."""
+"""Limits on the threads of torch and of BLAS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Let torch use one thread: where several computations run side by side, all would share the same cores."""
+    """Limit torch to one thread inside a context, for several computations side by side on the same cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -23,9 +23,9 @@ def one_thread_each() -> Iterator[None]:
 
 
 def one_blas_thread() -> Any:
-    """Return a context in which BLAS and OpenMP use one thread each: with two, a hundred rows take four times as long.
+    """Return a context in which BLAS and OpenMP use one thread each.
 
-    Threads of the one wait for those of the other.
+    Threads of the one wait for threads of the other: with two each, EM on a hundred rows takes four times as long.
     """
     return _controller().limit(limits=1)
 

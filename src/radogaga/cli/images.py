@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from radogaga.errors import InputError
 
@@ -21,7 +19,7 @@ def images_prepare(
     size: Annotated[int, typer.Option(min=1, help="Pixels on a side.")] = 64,
     crop: Annotated[
         str,
-        typer.Option(help="What is kept of each picture: the largest centre square, or a square of so many pixels."),
+        typer.Option(help="What is kept of each picture: the largest centre square, or a square of this many pixels."),
     ] = "centre",
     split: Annotated[
         str | None, typer.Option(help="by-folder: no folder (a person, say) in both the training and the test half.")
@@ -37,17 +35,17 @@ def images_prepare(
         raise InputError(f"Expected --crop centre or a number of pixels; got {crop!r}.")
     if split not in (None, "by-folder"):
         raise InputError(f"Expected --split by-folder; got {split!r}.")
-    console = Console(quiet=quiet)
     pixels = None if crop == "centre" else int(crop)
     with progress_bar("pictures", quiet=quiet) as progress:
         by_folder = split == "by-folder"
         made = prepare_images(source, out, size=size, crop=pixels, by_folder=by_folder, tenth=tenth, progress=progress)
-    shape = " x ".join(map(str, made.shape))
-    console.print(f"{made.array}: {shape}, {made.test:,} of them to test on", highlight=False, soft_wrap=True)
+    if quiet:
+        return
+    typer.echo(f"{made.array}: {' x '.join(map(str, made.shape))}, {made.test:,} of them to test on")
     for name, reason in list(made.skipped.items())[:20]:
-        console.print(Text(f"  left out: {name} ({reason})"), soft_wrap=True)
+        typer.echo(f"  left out: {name} ({reason})")
     if len(made.skipped) > 20:
-        console.print(f"  ... {len(made.skipped):,} in all, listed in {made.manifest}", highlight=False, soft_wrap=True)
+        typer.echo(f"  ... {len(made.skipped):,} in all, listed in {made.manifest}")
 
 
 @app.command("shapes")
@@ -62,7 +60,7 @@ def images_shapes(
     from radogaga.cli.rendering import progress_bar
     from radogaga.datasets.ellipses import write_ellipses
 
-    console = Console(quiet=quiet)
     with progress_bar("pictures", quiet=quiet) as progress:
         write_ellipses(out, count, size, seed=seed, progress=progress)
-    console.print(f"{out}: {count:,} pictures", highlight=False, soft_wrap=True)
+    if not quiet:
+        typer.echo(f"{out}: {count:,} pictures")

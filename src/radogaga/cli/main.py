@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from radogaga.cli import data, images, reproduce, tables
-from radogaga.cli.rendering import print_line
 from radogaga.errors import InputError
 from radogaga.version import __version__
 
@@ -29,7 +28,7 @@ app.add_typer(reproduce.app, name="reproduce")
 app.add_typer(data.app, name="data")
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"radogaga {__version__}")
         raise typer.Exit
@@ -49,5 +48,5 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        print_line(f"radogaga: {error}", error=True)
+        typer.echo(f"radogaga: {error}", err=True)
         sys.exit(2)

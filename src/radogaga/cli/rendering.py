@@ -70,11 +70,6 @@ def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Se
     return table
 
 
-def print_line(text: str, *, quiet: bool = False, error: bool = False) -> None:
-    """Print one line as it is: no markup, no colours, no wrapping."""
-    Console(quiet=quiet, stderr=error).print(text, markup=False, highlight=False, soft_wrap=True)
-
-
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
     """Print warnings as lines of the program's own."""

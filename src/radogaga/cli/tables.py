@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from radogaga.cli.rendering import print_line, progress_bar, show_explanations, show_model, warnings_as_notes
 from radogaga.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ def fit(
     """Learn a density from a table: numbers, categories, dates, missing values, with nothing to choose."""
     from radogaga._utils.checks import check_device
     from radogaga._utils.storage import check_replaceable
+    from radogaga.cli.rendering import progress_bar, warnings_as_notes
     from radogaga.tabular.estimator import RaDOGAGA
     from radogaga.tabular.files.table_files import read
     from radogaga.tabular.summary import summarize
@@ -82,7 +82,7 @@ def fit(
         estimator.fit(frame, progress=advance)
     model = replace(estimator.model_, id_column=id_column)
     model.save(out)
-    print_line(f"{out}: {summarize(model)}", quiet=quiet)
+    _echo(f"{out}: {summarize(model)}", quiet=quiet)
 
 
 def score(
@@ -95,6 +95,7 @@ def score(
 ) -> None:
     """Score the rows of a file, in memory that does not grow with it: log density, p-value, alarm, reasons."""
     from radogaga._utils.checks import list_names
+    from radogaga.cli.rendering import progress_bar, warnings_as_notes
     from radogaga.tabular.model import TabularModel
     from radogaga.tabular.scoring import score_file
 
@@ -112,7 +113,7 @@ def score(
     if done.left_out:
         lines.append(f"  not used: {list_names(done.left_out, shown=8)}")
     for line in lines:
-        print_line(line, quiet=quiet)
+        _echo(line, quiet=quiet)
 
 
 def explain(
@@ -126,6 +127,7 @@ def explain(
 ) -> None:
     """Say why rows score as they do: what each column adds, beside a typical row's value."""
     from radogaga._utils.files import write_text
+    from radogaga.cli.rendering import progress_bar, show_explanations, warnings_as_notes
     from radogaga.tabular.model import TabularModel
     from radogaga.tabular.scoring import lowest_rows, nth_row
     from radogaga.tabular.summary import explanations_as_json
@@ -155,13 +157,12 @@ def inspect(
     """Say what a saved model is: columns, spectrum, isometry and training, or its parts and their settings."""
     from radogaga._utils.files import write_text
     from radogaga._utils.storage import load, read_structure
+    from radogaga.cli.rendering import show_model, show_parts
     from radogaga.tabular.model import TabularModel
 
     structure, fitted = read_structure(model), load(model)
     title = f"saved by radogaga {structure['radogaga']}"
     if not isinstance(fitted, TabularModel):
-        from radogaga.cli.rendering import show_parts
-
         if html is not None:
             raise InputError(f"Expected the model of a table for --html; got another in {model}. Leave --html out.")
         parameters = sum(parameter.numel() for parameter in fitted.parameters())
@@ -171,7 +172,7 @@ def inspect(
         from radogaga.integrations.model_page import render_page
 
         write_text(html, render_page(fitted, f"{model.name}: {title}"))
-    print_line(f"{model}: {title}")
+    typer.echo(f"{model}: {title}")
     _print_parts(show_model(fitted))
 
 
@@ -179,6 +180,11 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     for command in (fit, score, explain, inspect):
         app.command()(command)
+
+
+def _echo(line: str, *, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(line)
 
 
 def _print_parts(parts: Any, *, quiet: bool = False) -> None:

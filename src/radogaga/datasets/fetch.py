@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pooch
 
+from radogaga._utils.files import checksum
 from radogaga.datasets.paths import data_folder, data_home
 from radogaga.errors import InputError
 
@@ -180,8 +180,7 @@ def _file(name: str) -> File:
 
 def _is_whole(path: Path, file: File) -> bool:
     try:
-        with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+        return checksum(path) == file.sha256
     except FileNotFoundError:
         return False
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -12,19 +12,27 @@ import torch
 from radogaga.errors import InputError
 from radogaga.experiments.runs import Row, Run, claim_folder, ignore, kept, run_all, write_result
 from radogaga.experiments.tables import Table
+from radogaga.version import __version__
 
 
 class Config(Protocol):
     """What the runs of an experiment are made with; frozen."""
 
     def fixed(self) -> dict[str, Any]:
-        """Return the settings that all runs in one folder share, and the experiment's name under ``experiment``."""
+        """Return the settings that all runs in one folder share."""
 
     def described(self) -> dict[str, Any]:
         """Return all settings, for readers of the result."""
 
 
 C = TypeVar("C", bound=Config)
+
+
+def check_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `InputError` if a name is not among those that are known."""
+    for name in names:
+        if name not in known:
+            raise InputError(f"Expected a {kind} among {', '.join(known)}; got {name!r}.")
 
 
 def _as_they_are(out: Path, rows: Sequence[Row]) -> list[Row]:
@@ -99,14 +107,15 @@ def reproduce(
         If the settings are unknown or the folder's are others, data is missing, or there is nothing to report on.
     """
     runs = experiment.plan(config)
+    fixed = {"experiment": experiment.name, "radogaga": __version__, **config.fixed()}
     if report_only:
         found = kept(runs, out)
         if not found:
             raise InputError(f"Expected runs in {out}; there are none of these yet. Drop --report-only.")
-        claim_folder(out, config.fixed())
+        claim_folder(out, fixed)
     else:
         experiment.check(config)
-        claim_folder(out, config.fixed(), restart=restart)
+        claim_folder(out, fixed, restart=restart)
         on_start(runs)
         own = {"jobs": jobs} if experiment.parallel else {"jobs": 1, "threads": torch.get_num_threads()}
         found = run_all(runs, out, **own, on_done=on_done, on_step=on_step)

@@ -1,4 +1,4 @@
-"""Plots of arrays; no files, no models."""
+"""Plots of arrays on axes; no files, no models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 INK, ACCENT, SOFT = "#22313f", "#c0392b", "#5b8db8"
+
+Array = NDArray[np.number]
 
 
 def png(figure: Figure) -> bytes:
@@ -34,55 +36,27 @@ def panels(count: int, *, columns: int, width: float, height: float, margin: flo
     return figure, places[:count]
 
 
-def density_scatter(
-    axes: Axes, true: NDArray[np.floating], estimated: NDArray[np.floating], *, title: str, limits: tuple[float, float]
-) -> None:
-    """Scatter estimated against true log densities, in nats, with the line on which they are equal.
+def density_scatter(axes: Axes, true: Array, estimated: Array, *, title: str, limits: tuple[float, float]) -> None:
+    """Scatter estimated against true log densities, ``(n,)`` in nats, with the line of equality.
 
-    Parameters
-    ----------
-    axes : Axes
-        Where to draw.
-    true, estimated : arrays
-        Log densities, ``(n,)``.
-    title : str
-        Above the plot.
-    limits : (float, float)
-        Both axes' range, so that panels compare; points outside are drawn at the border.
+    The limits are those of both axes; points outside are drawn at the border.
     """
     axes.plot(limits, limits, color=ACCENT, linewidth=1, zorder=3)
     axes.scatter(true, estimated.clip(*limits), s=3, alpha=0.25, color=SOFT, linewidths=0, rasterized=True)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
-    axes.set_title(title, fontsize=9, color=INK)
-    axes.tick_params(labelsize=7)
+    _style(axes, title)
 
 
 def seed_spread(axes: Axes, values: Mapping[str, Sequence[float]], *, label: str, scale: str = "linear") -> None:
-    """Draw each method's figure as one dot a seed, with its median as a bar.
-
-    Parameters
-    ----------
-    axes : Axes
-        Where to draw.
-    values : mapping
-        A method's name to its figures.
-    label : str
-        What the figures are.
-    scale : str
-        matplotlib's scale of the figures' axis.
-    """
+    """Draw each method's figures as one dot a seed, with the median as a bar."""
     for place, figures in enumerate(values.values()):
         finite = [figure for figure in figures if np.isfinite(figure)]
         axes.scatter(finite, [place] * len(finite), s=14, alpha=0.6, color=SOFT, linewidths=0)
         if finite:
             axes.plot([np.median(finite)] * 2, [place - 0.3, place + 0.3], color=INK, linewidth=2)
     axes.set_xscale(scale)
-    axes.grid(axis="x", color="#e3e8ed", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.set_yticks(range(len(values)), list(values), fontsize=8)
+    _name_lines(axes, list(values), label)
     axes.invert_yaxis()
-    axes.set_xlabel(label, fontsize=8)
-    axes.tick_params(labelsize=7)
 
 
 def reference_marks(axes: Axes, values: Sequence[float | None], *, label: str) -> None:
@@ -95,28 +69,11 @@ def reference_marks(axes: Axes, values: Sequence[float | None], *, label: str) -
 
 
 def score_histogram(
-    axes: Axes,
-    edges: NDArray[np.floating],
-    normal: NDArray[np.number],
-    anomaly: NDArray[np.number],
-    *,
-    title: str,
-    share: float | None = None,
+    axes: Axes, edges: Array, normal: Array, anomaly: Array, *, title: str, share: float | None = None
 ) -> None:
-    """Draw how the scores of normal rows and of anomalies are spread, each as shares of its own count.
+    """Draw the scores of normal rows and of anomalies, counts ``(b,)`` in bins ``(b + 1,)``, as shares of their sums.
 
-    Parameters
-    ----------
-    axes : Axes
-        Where to draw.
-    edges : array
-        Borders of the bins, ``(b + 1,)``.
-    normal, anomaly : arrays
-        Counts, ``(b,)``.
-    title : str
-        Above the plot.
-    share : float, optional
-        The share of all rows that is called anomalies; a line marks the score under which they lie, to a bin's width.
+    With the share of all rows that is called anomalies, a line marks the score under which they lie, to a bin's width.
     """
     kinds = (("normal", normal, SOFT), ("anomaly", anomaly, ACCENT))
     for label, counts, color in kinds:
@@ -125,36 +82,23 @@ def score_histogram(
         axes.stairs(shares, edges, color=color, linewidth=0.8)
     if share is not None:
         counted = np.concatenate([[0], np.cumsum(normal + anomaly)])
-        cut = np.interp(share * counted[-1], counted, edges)
+        cut = float(np.interp(share * counted[-1], counted, edges))
         axes.axvline(cut, color=INK, linewidth=1, linestyle="--", label="called anomalies: left of this")
     # Anomalies are few: on a linear axis one tall bin of normal rows hides them.
     axes.set_yscale("log")
     axes.set_ylim(0.5 / max(counts.sum() for _, counts, _ in kinds), 1.5)
     axes.locator_params(axis="x", nbins=4)
-    axes.set_title(title, fontsize=9, color=INK)
-    axes.tick_params(labelsize=7)
+    _style(axes, title)
 
 
 def precision_recall(
     axes: Axes,
-    curves: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]],
+    curves: Mapping[str, tuple[Array, Array]],
     *,
     title: str,
-    behind: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]] = (),
+    behind: Sequence[tuple[Array, Array]] = (),
 ) -> None:
-    """Draw precision against recall, one line a method, with the legend under the plot.
-
-    Parameters
-    ----------
-    axes : Axes
-        Where to draw.
-    curves : mapping
-        A line's name to its recall and its precision.
-    title : str
-        Above the plot.
-    behind : sequence of (recall, precision)
-        Lines in pale grey, to compare with.
-    """
+    """Draw precision against recall, pairs of (recall, precision) by name, with others in grey behind them."""
     for recall, precision in behind:
         axes.plot(recall, precision, color="#d5dce3", linewidth=0.8, zorder=1)
     for place, (name, (recall, precision)) in enumerate(curves.items()):
@@ -162,23 +106,12 @@ def precision_recall(
         style = "-" if place < 10 else "--"
         axes.plot(recall, precision, color=f"C{place % 10}", linestyle=style, linewidth=1.3, label=name)
     axes.set(xlim=(0, 1.01), ylim=(0, 1.03))
-    axes.set_title(title, fontsize=9, color=INK)
-    axes.tick_params(labelsize=7)
+    _style(axes, title)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize=7, frameon=False)
 
 
 def grouped_means(axes: Axes, groups: Mapping[str, Mapping[str, Sequence[float]]], *, label: str) -> None:
-    """Draw the mean of each case, a standard deviation to either side, in one colour a group.
-
-    Parameters
-    ----------
-    axes : Axes
-        Where to draw.
-    groups : mapping
-        A group's name to its cases, each a name and one figure or more; the same case of all groups shares a line.
-    label : str
-        What the figures are.
-    """
+    """Draw the mean of each case, with a standard deviation to either side, one colour a group and one line a case."""
     cases = list(dict.fromkeys(case for group in groups.values() for case in group))
     for place, (name, group) in enumerate(groups.items()):
         shift = 0.5 * ((place + 0.5) / len(groups) - 0.5)
@@ -186,48 +119,24 @@ def grouped_means(axes: Axes, groups: Mapping[str, Mapping[str, Sequence[float]]
         means = [float(np.mean(figures)) for figures in group.values()]
         spreads = [float(np.std(figures, ddof=1)) if len(figures) > 1 else 0.0 for figures in group.values()]
         axes.errorbar(means, lines, xerr=spreads, fmt="o", markersize=4, capsize=2, linewidth=1, label=name)
-    axes.grid(axis="x", color="#e3e8ed", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.set_yticks(range(len(cases)), cases, fontsize=8)
+    _name_lines(axes, cases, label)
     axes.set_ylim(len(cases) - 0.5, -0.5)
-    axes.set_xlabel(label, fontsize=8)
-    axes.tick_params(labelsize=7)
     axes.figure.legend(loc="outside right upper", fontsize=7, frameon=False)
 
 
-def probe_scatter(axes: Axes, before: NDArray[np.floating], after: NDArray[np.floating], *, title: str) -> None:
-    """Scatter inner products of tangent vectors after the decoder against those before it, with the line of equality.
-
-    Parameters
-    ----------
-    axes : Axes
-        Where to draw.
-    before, after : arrays
-        Inner products, ``(n,)``, the latter in units of the former.
-    title : str
-        Above the plot.
-    """
+def probe_scatter(axes: Axes, before: Array, after: Array, *, title: str) -> None:
+    """Scatter inner products of tangent vectors, ``(n,)``, after the decoder against before, with the diagonal."""
     reach = 1.05 * float(np.abs(np.concatenate([before, after])).max(initial=1e-9))
     axes.plot([-reach, reach], [-reach, reach], color=ACCENT, linewidth=1, zorder=1)
     axes.scatter(before, after, s=6, alpha=0.5, color=SOFT, linewidths=0, zorder=2)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.set_title(title, fontsize=9, color=INK)
-    axes.tick_params(labelsize=7)
+    _style(axes, title)
 
 
-def spectrum(axes: Axes, variance: NDArray[np.floating], measured: NDArray[np.floating], *, title: str) -> None:
-    """Draw each latent's variance as a bar, largest first, and the measured importance of the leading ones as dots.
+def spectrum(axes: Axes, variance: Array, measured: Array) -> None:
+    """Draw each latent's variance, ``(N,)`` in the distortion's units, as a bar, and measured importances as dots.
 
-    Parameters
-    ----------
-    axes : Axes
-        Where to draw.
-    variance : array
-        Variance of each latent in the distortion's units, ``(N,)``.
-    measured : array
-        Distortion when a latent is set to its mean, ``(A,)``, in the same order, for the first A latents.
-    title : str
-        Above the plot.
+    The importances, ``(A,)``, are those of the first A latents: the distortion when a latent is set to its mean.
     """
     axes.bar(np.arange(len(variance)), variance, width=0.8, color=SOFT, label="variance times the constant")
     axes.scatter(np.arange(len(measured)), measured, s=10, color=ACCENT, zorder=3, label="measured importance")
@@ -235,25 +144,14 @@ def spectrum(axes: Axes, variance: NDArray[np.floating], measured: NDArray[np.fl
     positive = np.concatenate([variance[variance > 0], measured[measured > 0]])
     if len(positive):
         axes.set_ylim(max(positive.min(), 1e-6 * positive.max()) / 2, 2 * positive.max())
-    axes.set_title(title, fontsize=9, color=INK)
     axes.set_xlabel("latent, by variance", fontsize=8)
+    axes.set_ylabel("distortion", fontsize=8)
+    axes.legend(fontsize=7, frameon=False)
     axes.tick_params(labelsize=7)
 
 
-def picture_grid(axes: Axes, pictures: NDArray[np.uint8], *, names: Sequence[str], title: str = "") -> None:
-    """Draw rows of pictures side by side, each row with its name at the left.
-
-    Parameters
-    ----------
-    axes : Axes
-        Where to draw.
-    pictures : array
-        Bytes, ``(rows, columns, C, H, W)``.
-    names : sequence of str
-        One for each row.
-    title : str
-        Above the grid.
-    """
+def picture_grid(axes: Axes, pictures: NDArray[np.uint8], *, names: Sequence[str]) -> None:
+    """Draw pictures in rows and columns, ``(rows, columns, C, H, W)``, with a name for each row."""
     rows, columns, channels, height, width = pictures.shape
     image = pictures.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
     axes.imshow(image if channels == 3 else image[..., 0], cmap=None if channels == 3 else "gray", vmin=0, vmax=255)
@@ -261,4 +159,17 @@ def picture_grid(axes: Axes, pictures: NDArray[np.uint8], *, names: Sequence[str
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def _style(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=9, color=INK)
+    axes.tick_params(labelsize=7)
+
+
+def _name_lines(axes: Axes, names: Sequence[str], label: str) -> None:
+    """Name the lines of a plot of one line a case, and its horizontal axis."""
+    axes.grid(axis="x", color="#e3e8ed", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_yticks(range(len(names)), list(names), fontsize=8)
+    axes.set_xlabel(label, fontsize=8)
+    axes.tick_params(labelsize=7)

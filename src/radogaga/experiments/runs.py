@@ -54,21 +54,10 @@ def ignore(*_: Any) -> None:
 
 
 def claim_folder(out: Path, config: dict[str, Any], *, restart: bool = False) -> None:
-    """Make a folder the home of runs with one configuration, or refuse if it is that of another.
+    """Make a folder the home of runs with one configuration, or raise `InputError` if it is that of another.
 
-    Parameters
-    ----------
-    out : Path
-        The folder.
-    config : dict
-        The settings that all its runs share, with the experiment's name.
-    restart : bool
-        Whether to remove runs and checkpoints of the same experiment first, whatever their settings.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written, or holds something else.
+    The configuration has the experiment's name under ``experiment``. A restart removes runs and checkpoints of the
+    same experiment first, whatever their settings.
     """
     path = out / "config.json"
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from joblib import cpu_count
 
-from radogaga._utils.files import replace_file
+from radogaga._utils.files import checksum, replace_file
 from radogaga.errors import InputError
 from radogaga.images.pixels import square, write_rows
 from radogaga.images.reading import FORMAT, read_manifest
@@ -127,7 +126,7 @@ def prepare_images(
             "size": size,
             "crop": crop or "centre",
             "shape": [len(names), *shape],
-            "sha256": _checksum(array_file),
+            "sha256": checksum(array_file),
             "split": "by-folder" if by_folder else "by-name",
             "tenth": tenth,
             "test": test,
@@ -166,8 +165,3 @@ def _check_not_empty(names: Sequence[str], skipped: dict[str, str], source: Path
         f"Expected pictures in {source}; none of its {len(skipped)} files could be used "
         f"({some}{'; ...' if len(skipped) > 3 else ''}). Pass another."
     )
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

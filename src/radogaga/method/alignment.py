@@ -6,6 +6,9 @@ are slow to find the latents' scale and slower to rotate them. On average over t
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -43,7 +46,7 @@ def set_latent_scale(model: RateDistortion, x: Tensor, *, fit_prior: FitPrior | 
     Raises
     ------
     TypeError
-        If no `fit_prior` is passed for a prior of your own that has no `refit`.
+        If no `fit_prior` is passed for a prior of your own that has no `refit`. The model stays as it was then.
 
     Examples
     --------
@@ -62,8 +65,9 @@ def set_latent_scale(model: RateDistortion, x: Tensor, *, fit_prior: FitPrior | 
     z = model.autoencoder.encode(x)
     diagonal = _mean_gram(model, z).diagonal()
     factor = diagonal.clamp_min(_MIN_VARIANCE).sqrt()
-    model.autoencoder.multiply_gain(factor * _stretch(model, z.var(0) * diagonal))
-    _fit_prior(model, x, fit_prior)
+    with _unchanged_on_error([model.autoencoder.log_gain]):
+        model.autoencoder.multiply_gain(factor * _stretch(model, z.var(0) * diagonal))
+        _fit_prior(model, x, fit_prior)
 
 
 @torch.no_grad()
@@ -92,8 +96,8 @@ def align(model: RateDistortion, x: Tensor | Dataset, *, fit_prior: FitPrior | N
     Raises
     ------
     TypeError
-        If the encoder does not end or the decoder not begin in a linear layer: the model stays as it was then. Or if no
-        `fit_prior` is passed for a prior of your own that has no `refit`.
+        If the encoder does not end or the decoder not begin in a linear layer, or no `fit_prior` is passed for a prior
+        of your own that has no `refit`. The model stays as it was then.
 
     Examples
     --------
@@ -117,18 +121,26 @@ def align(model: RateDistortion, x: Tensor | Dataset, *, fit_prior: FitPrior | N
     turn = _best_map(model, z)
     few = z[:_ROWS_TO_CHECK]
     turned, rebuilt = few @ turn.T.to(z), autoencoder.decode(few)
-    changed = [*last.parameters(), first.weight]
-    old = [parameter.clone() for parameter in changed]
     gain = autoencoder.gain.double()
-    for parameter in last.parameters():
-        parameter.copy_((turn * gain / gain[:, None]) @ parameter.double())
-    first.weight.copy_(first.weight.double() @ (torch.linalg.inv(turn) * gain / gain[:, None]))
-    again = autoencoder.encode(x[:_ROWS_TO_CHECK].to(device)), autoencoder.decode(turned)
-    if not (_agree(again[0], turned) and _agree(again[1], rebuilt)):
-        for weight, before in zip(changed, old, strict=True):
-            weight.copy_(before)
-        raise TypeError(_EXPECTED)
-    _fit_prior(model, x, fit_prior)
+    with _unchanged_on_error([*last.parameters(), first.weight]):
+        for parameter in last.parameters():
+            parameter.copy_((turn * gain / gain[:, None]) @ parameter.double())
+        first.weight.copy_(first.weight.double() @ (torch.linalg.inv(turn) * gain / gain[:, None]))
+        again = autoencoder.encode(x[:_ROWS_TO_CHECK].to(device)), autoencoder.decode(turned)
+        if not (_agree(again[0], turned) and _agree(again[1], rebuilt)):
+            raise TypeError(_EXPECTED)
+        _fit_prior(model, x, fit_prior)
+
+
+@contextmanager
+def _unchanged_on_error(parameters: Sequence[Tensor]) -> Iterator[None]:
+    old = [parameter.clone() for parameter in parameters]
+    try:
+        yield
+    except BaseException:
+        for parameter, before in zip(parameters, old, strict=True):
+            parameter.copy_(before)
+        raise
 
 
 def _fit_prior(model: RateDistortion, x: Tensor | Dataset, fit_prior: FitPrior | None) -> None:

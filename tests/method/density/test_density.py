@@ -8,7 +8,8 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from radogaga import (
-    AsinhScaling, Autoencoder,
+    AsinhScaling,
+    Autoencoder,
     Density,
     EstimatedMixture,
     Factorized,
@@ -17,6 +18,7 @@ from radogaga import (
     Mixture,
     Normal,
     RateDistortion,
+    ResidualFeatures,
     ResidualMLP,
     Scaling,
     SquaredError,
@@ -37,20 +39,20 @@ SCALINGS = {
     "standard": Scaling.standard,
     "min-max": Scaling.min_max,
 }
-VOLUMES = ["constant", "exact"]
+VOLUMES = ["isometric", "exact"]
 each_prior = pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS)
 each_scaling = pytest.mark.parametrize("scaling", SCALINGS.values(), ids=SCALINGS)
 each_volume = pytest.mark.parametrize("volume", VOLUMES)
 
 
 def linear_density(x: Tensor, prior: nn.Module, scaling, latents: int = 1, **options) -> Density:
-    """Principal components under a prior: exactly isometric, so every law holds without training."""
+    """Principal components under a prior: exactly isometric, so it is the data's density without training."""
     width = x.shape[1]
     networks = ResidualMLP(width, latents, [4]), ResidualMLP(latents, width, [4])
     autoencoder = Autoencoder(*networks, latents=latents, scaling=scaling(x))
     initialize_pca(autoencoder, x)
     density = Density(RateDistortion(autoencoder, prior, SquaredError(), GaussianNoise(0.1), **options), features=width)
-    density.calibrate(x)
+    density.fit_residual(x)
     return density.eval()
 
 
@@ -104,12 +106,12 @@ def integral_in_raw_units(density: Density, points: int = 301, **options) -> flo
 @each_prior
 @each_volume
 @pytest.mark.parametrize("latents", [1, 2])
-def test_density_under_drawn_in_tails_integrates_to_one_in_raw_units(prior, volume: str, latents: int) -> None:
+def test_density_under_asinh_scaling_integrates_to_one_in_raw_units(prior, volume: str, latents: int) -> None:
     density = linear_density(plane_rows().double(), prior(latents), AsinhScaling.standard, latents).double()
     assert integral_in_raw_units(density, volume=volume) == pytest.approx(1, abs=1e-3)
 
 
-def test_samples_under_drawn_in_tails_follow_the_density() -> None:
+def test_samples_under_asinh_scaling_follow_the_density() -> None:
     """The mean of q / p over samples of p is the integral of q, whatever the density q; here a narrow normal one."""
     x = plane_rows()
     density = linear_density(x, Mixture(1, 1), AsinhScaling.standard)
@@ -139,7 +141,7 @@ def circle_density(prior: nn.Module, **options) -> Density:
     autoencoder = Autoencoder(Angle(), Circle(), latents=1, scaling=Scaling(2))
     density = Density(RateDistortion(autoencoder, prior, SquaredError(), GaussianNoise(0.1), **options), features=2)
     with torch.no_grad():
-        density.residuals.variance.fill_(0.3**2)
+        density.residual.variance.fill_(0.3**2)
     return density
 
 
@@ -162,14 +164,18 @@ def test_exact_volume_of_a_circle_is_its_radius() -> None:
 
 @each_prior
 @pytest.mark.parametrize("constant", [1.0, 4.0, 0.25])
-@pytest.mark.parametrize("across", [False, True])
-def test_constant_and_exact_volumes_agree_for_an_isometry(rows: Tensor, prior, constant: float, include_residual: bool) -> None:
+@pytest.mark.parametrize("include_residual", [False, True])
+def test_constant_and_exact_volumes_agree_for_an_isometry(
+    rows: Tensor, prior, constant: float, include_residual: bool
+) -> None:
     """J'J = I / constant: at other weights than the default, an isometry's latents are longer by the root of it."""
     density = linear_density(
         rows, prior(2), Scaling.root_mean_square, latents=2, isometry_weight=constant / (2 * 0.1**2)
     )
     stretch(density, math.sqrt(constant))
-    by_constant, exactly = (density.log_prob(rows, volume=volume, include_residual=include_residual) for volume in ("constant", "exact"))
+    by_constant, exactly = (
+        density.log_prob(rows, volume=volume, include_residual=include_residual) for volume in ("isometric", "exact")
+    )
     torch.testing.assert_close(by_constant, exactly, atol=1e-4, rtol=1e-4)
 
 
@@ -189,7 +195,7 @@ def test_calibration_is_the_mean_of_the_eigenvalues_left_out(rows: Tensor, laten
     density = linear_density(rows, Normal(latents), Scaling.root_mean_square, latents=latents)
     scaled = density.model.autoencoder.scaling(rows)
     eigenvalues = torch.linalg.eigvalsh(torch.cov(scaled.T, correction=0))
-    torch.testing.assert_close(density.residuals.variance, eigenvalues[: 4 - latents].mean(), rtol=1e-3, atol=0)
+    torch.testing.assert_close(density.residual.variance, eigenvalues[: 4 - latents].mean(), rtol=1e-3, atol=0)
 
 
 def heavy_tailed_rows(n: int) -> Tensor:
@@ -199,8 +205,8 @@ def heavy_tailed_rows(n: int) -> Tensor:
 
 
 def with_student(density: Density, x: Tensor) -> Density:
-    student = Density(density.model, density.features, StudentTResidual(density.residuals.directions))
-    student.calibrate(x)
+    student = Density(density.model, density.features, StudentTResidual(density.residual.directions))
+    student.fit_residual(x)
     return student
 
 
@@ -208,14 +214,17 @@ def test_students_residual_is_the_likelier_one_for_unseen_rows_with_heavy_tails(
     x, unseen = heavy_tailed_rows(1000), heavy_tailed_rows(1000)
     normal = linear_density(x, Normal(2), Scaling.root_mean_square, latents=2)
     student = with_student(normal, x)
-    assert student.log_prob(unseen, include_residual=True).mean() > normal.log_prob(unseen, include_residual=True).mean() + 1
+    assert (
+        student.log_prob(unseen, include_residual=True).mean()
+        > normal.log_prob(unseen, include_residual=True).mean() + 1
+    )
 
 
 def test_students_residual_with_many_degrees_is_the_normal_one(rows: Tensor) -> None:
     normal = linear_density(rows, Normal(2), AsinhScaling.standard, latents=2)
     student = with_student(normal, rows)
-    student.residuals.degrees.fill_(1e6)
-    student.residuals.scale.copy_(normal.residuals.variance.sqrt())
+    student.residual.degrees.fill_(1e6)
+    student.residual.scale.copy_(normal.residual.variance.sqrt())
     expected = normal.log_prob(rows, include_residual=True)
     torch.testing.assert_close(student.log_prob(rows, include_residual=True), expected, atol=1e-3, rtol=1e-4)
 
@@ -234,12 +243,13 @@ def test_log_density_shifts_with_the_unit(rows: Tensor, prior, factor: float) ->
     other = linear_density(factor * rows, prior(2), Scaling.root_mean_square, latents=2)
     other.model.prior.load_state_dict(own.model.prior.state_dict())
     for volume in VOLUMES:
-        on, include_residual = (
-            other.log_prob(factor * rows, volume=volume, include_residual=a) - own.log_prob(rows, volume=volume, include_residual=a)
+        on, off = (
+            other.log_prob(factor * rows, volume=volume, include_residual=a)
+            - own.log_prob(rows, volume=volume, include_residual=a)
             for a in (False, True)
         )
         torch.testing.assert_close(on, torch.full((300,), -2 * math.log(factor)), atol=0.01, rtol=0)
-        torch.testing.assert_close(include_residual, torch.full((300,), -4 * math.log(factor)), atol=0.01, rtol=0)
+        torch.testing.assert_close(off, torch.full((300,), -4 * math.log(factor)), atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("scaling", [Scaling.standard, Scaling.min_max, AsinhScaling.standard])
@@ -251,13 +261,15 @@ def test_log_density_across_shifts_with_the_unit_of_each_column(rows: Tensor, sc
 
 
 @each_volume
-@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("include_residual", [False, True])
 def test_density_does_not_depend_on_the_batches(make_model, rows: Tensor, volume: str, include_residual: bool) -> None:
     density = Density(make_model(Mixture(2, 3), curve=0.5), features=4)
-    density.calibrate(rows)
+    density.fit_residual(rows)
     whole = density.log_prob(rows, volume=volume, include_residual=include_residual)
     assert whole.shape == (300,)
-    torch.testing.assert_close(density.log_prob(rows, volume=volume, include_residual=include_residual, batch_size=7), whole)
+    torch.testing.assert_close(
+        density.log_prob(rows, volume=volume, include_residual=include_residual, batch_size=7), whole
+    )
 
 
 def test_exact_volume_is_that_of_the_jacobian(make_model, rows: Tensor) -> None:
@@ -270,13 +282,15 @@ def test_exact_volume_is_that_of_the_jacobian(make_model, rows: Tensor) -> None:
         torch.testing.assert_close(exactly[i], by_constant[i] - volume)
 
 
-def test_rows_off_the_manifold_are_less_likely_across_it(rows: Tensor) -> None:
+def test_rows_off_the_manifold_are_less_likely_with_the_residual(rows: Tensor) -> None:
     density = linear_density(rows, Normal(2), Scaling.root_mean_square, latents=2)
     encoder, scaling = density.model.autoencoder.encoder, density.model.autoencoder.scaling
     off = torch.linalg.svd(encoder.linear.weight.detach()).Vh[2]
     lifted = rows + scaling.factor * off
     torch.testing.assert_close(density.log_prob(lifted), density.log_prob(rows), atol=1e-3, rtol=1e-3)
-    assert (density.log_prob(lifted, include_residual=True).mean() < density.log_prob(rows, include_residual=True).mean()).all()
+    assert (
+        density.log_prob(lifted, include_residual=True).mean() < density.log_prob(rows, include_residual=True).mean()
+    ).all()
 
 
 def test_samples_on_the_manifold_lie_on_it(rows: Tensor) -> None:
@@ -311,7 +325,7 @@ def test_trained_density_of_an_arc_integrates_to_about_one() -> None:
     model = RateDistortion(autoencoder, Mixture(1, 5), SquaredError(), GaussianNoise(0.1))
     fit_with_mixture(model, x, steps=4000)
     density = Density(model, features=2)
-    density.calibrate(x)
+    density.fit_residual(x)
     for volume in VOLUMES:
         total = integral_over_the_plane(density, x.mean(0), torch.full((2,), 3.5), points=800, volume=volume)
         assert total == pytest.approx(1, abs=0.15)
@@ -337,4 +351,4 @@ def test_rows_that_cannot_be_scored_are_refused(rows, word: str) -> None:
 
 def test_a_model_whose_prior_sees_the_residual_is_no_density(make_model) -> None:
     with pytest.raises(InputError, match=r"Expected a model whose prior sees latents alone; got .*-model\.rate"):
-        Density(make_model(Mixture(4, 2), with_residual=True), features=4)
+        Density(make_model(Mixture(4, 2), prior_features=ResidualFeatures()), features=4)

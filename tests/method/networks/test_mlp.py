@@ -1,9 +1,8 @@
 import pytest
 import torch
-from sklearn.decomposition import PCA
-from torch import Tensor, nn
+from torch import nn
 
-from radogaga import MLP, Autoencoder, InputError, ResidualMLP, Scaling, initialize_pca
+from radogaga import MLP, ResidualMLP
 
 NETWORKS = {
     "dense": lambda: MLP([4, 8, 3]),
@@ -18,9 +17,7 @@ LINEAR_AT_START = {
     "residual": lambda: ResidualMLP(4, 3),
     "residual of tanh": lambda: ResidualMLP(4, 3, activation=nn.Tanh),
 }
-SCALINGS = {"uniform": Scaling.root_mean_square, "per column": Scaling.standard}
 each_network = pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
-each_scaling = pytest.mark.parametrize("scaling", SCALINGS.values(), ids=SCALINGS)
 
 
 @each_network
@@ -61,81 +58,3 @@ def test_dropout_only_acts_in_training() -> None:
     assert not torch.equal(network(x), network(x))
     network.eval()
     assert torch.equal(network(x), network(x))
-
-
-def pca_start(x: Tensor, latents: int, scaling) -> Autoencoder:
-    width = x.shape[1]
-    model = Autoencoder(ResidualMLP(width, latents), ResidualMLP(latents, width), latents, scaling=scaling(x))
-    initialize_pca(model, x)
-    return model
-
-
-@each_scaling
-@pytest.mark.parametrize("latents", [1, 2, 4])
-def test_start_is_the_principal_components_of_scaled_rows(rows: Tensor, scaling, latents: int) -> None:
-    model = pca_start(rows, latents, scaling)
-    scaled = model.scaling(rows).double().numpy()
-    pca = PCA(latents).fit(scaled)
-    latent = model.encode(rows).detach().double()
-    torch.testing.assert_close(latent.abs(), torch.as_tensor(pca.transform(scaled)).abs(), atol=1e-4, rtol=1e-4)
-    expected = torch.as_tensor(pca.inverse_transform(pca.transform(scaled)))
-    decoded = model.decode_scaled(model.encode(rows)).detach().double()
-    torch.testing.assert_close(decoded, expected, atol=1e-4, rtol=1e-4)
-
-
-def test_start_needs_two_residual_networks(rows: Tensor) -> None:
-    model = Autoencoder(MLP([4, 2]), MLP([2, 4]), 2, scaling=Scaling(4))
-    with pytest.raises(TypeError, match="Residual"):
-        initialize_pca(model, rows)
-
-
-@pytest.mark.parametrize(("few", "latents"), [(1, 2), (2, 3)])
-def test_start_refuses_fewer_rows_than_latents(rows: Tensor, few: int, latents: int) -> None:
-    with pytest.raises(InputError):
-        pca_start(rows[:few], latents, Scaling.root_mean_square)
-
-
-@each_scaling
-def test_raw_rows_come_back_from_as_many_latents_as_features(rows: Tensor, scaling) -> None:
-    model = pca_start(rows, 4, scaling)
-    torch.testing.assert_close(model.decode(model.encode(rows)), rows, atol=1e-4, rtol=1e-4)
-
-
-def test_gain_stretches_the_latents_and_leaves_the_reconstruction(rows: Tensor) -> None:
-    model = pca_start(rows, 2, Scaling.standard)
-    latent, reconstruction = model.encode(rows), model.decode(model.encode(rows))
-    with torch.no_grad():
-        model.log_gain.copy_(torch.tensor([0.2, -0.1]))
-    stretch = model.encode(rows) / latent
-    torch.testing.assert_close(stretch, stretch[:1].expand_as(stretch), rtol=1e-3, atol=0)
-    assert stretch[0, 0] > 1 > stretch[0, 1] > 0
-    torch.testing.assert_close(model.decode(model.encode(rows)), reconstruction, rtol=1e-4, atol=1e-4)
-
-
-def test_raw_and_scaled_rows_have_the_same_latents(rows: Tensor) -> None:
-    model = pca_start(rows, 2, Scaling.standard)
-    torch.testing.assert_close(model.encode(rows), model.encode_scaled(model.scaling(rows)))
-    latent = torch.randn(5, 2)
-    torch.testing.assert_close(model.scaling(model.decode(latent)), model.decode_scaled(latent), atol=1e-5, rtol=1e-5)
-
-
-def test_projection_brings_reconstructions_nearer_once_trained(rows: Tensor) -> None:
-    model = pca_start(rows, 2, Scaling.standard)
-    alone = model.encode(rows)
-    with torch.no_grad():
-        model.encoder.linear.bias.add_(0.3)
-    model.projections = 1
-    torch.testing.assert_close(model.eval().encode(rows), alone, rtol=1e-3, atol=1e-4)  # PCA is a projection
-    assert (model.train().encode(rows) - alone).abs().max() > 0.1
-
-
-def test_projected_latents_have_gradients_and_do_without(rows: Tensor) -> None:
-    model = pca_start(rows, 2, Scaling.standard).eval()
-    model.projections = 2
-    x = rows[:5].clone().requires_grad_()
-    model.encode(x).sum().backward()
-    assert x.grad is not None
-    assert x.grad.isfinite().all()
-    assert x.grad.abs().max() > 0
-    with torch.no_grad():
-        assert not model.encode(rows).requires_grad

@@ -21,7 +21,7 @@ from radogaga.experiments.anomaly_detection.methods import Fitted
 from radogaga.experiments.anomaly_detection.report import write
 from radogaga.experiments.anomaly_detection.settings import Config
 from radogaga.experiments.anomaly_detection.summary import terminal_table
-from radogaga.experiments.experiment import Experiment
+from radogaga.experiments.experiment import Experiment, check_known
 from radogaga.experiments.runs import Arrays, Row, Run
 
 
@@ -32,18 +32,10 @@ def check(config: Config) -> None:
 
 
 def plan(config: Config) -> list[Run]:
-    """Return the runs: how settings were chosen, then the table's, data set by data set.
-
-    Raises
-    ------
-    InputError
-        If a data set is unknown, or KDDCup is asked for in another number of columns.
-    """
+    """Return the runs: how settings were chosen, then the table's, data set by data set."""
     if config.columns not in ONE_HOT:
         raise InputError(f"Expected 121, 120 or 118 columns; got {config.columns}.")
-    for name in config.data:
-        if name not in RHO:
-            raise InputError(f"Expected a data set among {', '.join(RHO)}; got {name!r}.")
+    check_known("data set", config.data, RHO)
     # Seed by seed, so that the runs of a stopped table are of the same halves for all methods.
     return selection.plan(config) + [
         Run(f"{data}-{method}-{seed}", run, (config, data, method, seed))
@@ -98,7 +90,6 @@ def measure(scores: NDArray[np.floating], anomaly: NDArray[np.bool_], rho: float
 
 def compare_with_peers(out: Path, rows: Sequence[Row]) -> list[Row]:
     """Return the table's rows with ``difference``: F1 less that of the best other peer on the same split, or None."""
-    del out
     rows = [row for row in rows if "method" in row]
     splits: dict[tuple[str, int], dict[str, float]] = {}
     for row in rows:

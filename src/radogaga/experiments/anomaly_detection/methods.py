@@ -91,13 +91,11 @@ def radogaga_chosen(data: str, x: Tensor, seed: int, effort: float, *, log: bool
 
 def untrained_chosen(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     """Leave the chosen RaDOGAGA as it starts: PCA and the same final prior."""
-    del effort
     return _fit_chosen(CHOSEN[data], x, seed, 0.0, log=False)
 
 
 def radogaga_untuned(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     """Fit the estimator with nothing chosen, as its users have it."""
-    del data
     model = RaDOGAGA(random_state=seed, max_steps=round(RaDOGAGA().max_steps * effort))
     with warnings.catch_warnings():
         # Advice for whoever can change the table; here its columns are the paper's.

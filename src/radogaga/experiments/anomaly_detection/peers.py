@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,6 @@ _MAX_ROWS, _MAX_LUNAR_ROWS = 20_000, 5_000
 
 def pca_mixture(scaling: ScalingMaker, data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     """Fit PCA at 99 % of the variance, and a mixture of two Gaussians to its components and the residual's length."""
-    del data, effort
     scale, rows = _scaled(scaling, x, seed)
     pca = PCA(0.99, random_state=seed).fit(rows)
 
@@ -40,7 +38,6 @@ def pca_mixture(scaling: ScalingMaker, data: str, x: Tensor, seed: int, effort: 
 
 def nearest_neighbours(scaling: ScalingMaker, data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     """Score by minus the distance to the fifth nearest training row."""
-    del data, effort
     scale, rows = _scaled(scaling, x, seed)
     search = NearestNeighbors(n_neighbors=min(5, len(rows)), algorithm="brute").fit(rows)
     return Fitted(lambda test: torch.from_numpy(-search.kneighbors(scale(test))[0][:, -1]))
@@ -48,38 +45,18 @@ def nearest_neighbours(scaling: ScalingMaker, data: str, x: Tensor, seed: int, e
 
 def isolation_forest(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     """Fit 200 isolation trees; they do not depend on any column's scale."""
-    del data, effort
     forest = IsolationForest(n_estimators=200, random_state=seed).fit(x.numpy())
     return Fitted(lambda test: torch.from_numpy(forest.score_samples(test.numpy())))
 
 
-def pyod(make: Callable[[int], Any], max_rows: int, data: str, x: Tensor, seed: int, effort: float) -> Fitted:
+def pyod(detector_name: str, max_rows: int, data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     """Fit a detector of PyOD's, with its own settings, on standardised columns; its scores grow with the anomaly."""
-    del data, effort
     scale, rows = _scaled(Scaling.standard, x, seed, max_rows)
     torch.manual_seed(seed)
-    detector = make(seed).fit(rows)
+    module, name = detector_name.split(".")
+    options = {"verbose": 0, "random_state": seed} if name == "AutoEncoder" else {}
+    detector = getattr(importlib.import_module(f"pyod.models.{module}"), name)(**options).fit(rows)
     return Fitted(lambda test: torch.from_numpy(-np.asarray(detector.decision_function(scale(test)), float)))
-
-
-def _ecod(seed: int) -> Any:
-    from pyod.models.ecod import ECOD
-
-    del seed
-    return ECOD()
-
-
-def _lunar(seed: int) -> Any:
-    from pyod.models.lunar import LUNAR
-
-    del seed
-    return LUNAR()
-
-
-def _auto_encoder(seed: int) -> Any:
-    from pyod.models.auto_encoder import AutoEncoder
-
-    return AutoEncoder(verbose=0, random_state=seed)
 
 
 PEERS: dict[str, Method] = {
@@ -88,9 +65,9 @@ PEERS: dict[str, Method] = {
     "isolation-forest": isolation_forest,
 }
 PYOD: dict[str, Method] = {
-    "pyod-autoencoder": partial(pyod, _auto_encoder, _MAX_ROWS),
-    "pyod-ecod": partial(pyod, _ecod, _MAX_ROWS),
-    "pyod-lunar": partial(pyod, _lunar, _MAX_LUNAR_ROWS),
+    "pyod-autoencoder": partial(pyod, "auto_encoder.AutoEncoder", _MAX_ROWS),
+    "pyod-ecod": partial(pyod, "ecod.ECOD", _MAX_ROWS),
+    "pyod-lunar": partial(pyod, "lunar.LUNAR", _MAX_LUNAR_ROWS),
 }
 
 

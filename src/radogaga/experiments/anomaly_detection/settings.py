@@ -13,7 +13,6 @@ from radogaga._utils.linalg import components_for_variance, parallel_analysis
 from radogaga.datasets.anomaly import RHO
 from radogaga.method.density.residuals import GaussianResidual, StudentTResidual
 from radogaga.method.scaling import AsinhScaling, Scaling
-from radogaga.version import __version__
 
 AS_PUBLISHED = math.inf
 """The effort of as many steps as the paper's; 1 is ours, less is a part of it, 0 an untrained network."""
@@ -61,8 +60,7 @@ class Config:
 
     def fixed(self) -> dict[str, Any]:
         """Return the settings that all runs in one folder share; data sets, methods and runs may be added."""
-        shared = {name: getattr(self, name) for name in ("quick", "published", "columns")}
-        return {"experiment": "anomaly", "radogaga": __version__, **shared}
+        return {name: getattr(self, name) for name in ("quick", "published", "columns")}
 
     def effort(self, family: str) -> float:
         """Return the share of the full training that a family's methods get."""
@@ -154,7 +152,6 @@ def nearly_all(s: Tensor) -> int:
 
 def two(s: Tensor) -> int:
     """Return 2."""
-    del s
     return 2
 
 

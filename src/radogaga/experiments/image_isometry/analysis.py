@@ -61,9 +61,9 @@ class Embedding:
     decode : callable
         ``(B, N) -> (B, C, H, W)``.
     distortion : Distortion
-        Whose metric counts.
+        D, of which A is the metric.
     constant : float or None
-        What J' A J is to be multiplied by to be the identity; None: whatever fits best.
+        The factor that makes J' A J the identity; None: the one that fits best.
     predict : callable
         ``(z, variance, deviation) -> (N,)``: the diagonal by theory.
     """
@@ -108,8 +108,8 @@ def beta_vae_embedding(model: BetaVAE, distortion: Distortion, *, rescaled: bool
 def analyse(embedding: Embedding, test: Pictures, device: torch.device) -> tuple[Row, Arrays]:
     """Return a row's figures on held-out pictures, and the arrays that its plots are drawn from.
 
-    A latent is active if its variance is at least its noise's. Row of the Gram matrices are over active latents
-    but for those that say "all"; under a constant that is fitted, their mean diagonal is 1 by that.
+    A latent is active if its variance is at least its noise's. Figures of the Gram matrices are over active latents
+    unless they say "all". Where no constant is fixed, the mean diagonal is set to 1.
     """
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
@@ -136,9 +136,10 @@ def _isometry(
 ) -> tuple[Row, dict[str, Tensor]]:
     """Return figures of the Gram matrices at some pictures, over active latents, and the spectrum of all latents."""
     count = _MAX_GRAMS if codes.z.shape[1] <= _MANY_LATENTS else _MAX_GRAMS_OF_MANY
-    chosen = torch.randperm(len(codes.z), generator=generator)[:count]
-    chosen = chosen.to(codes.z.device)
-    grams = _grams(embedding, codes, chosen)
+    chosen = torch.randperm(len(codes.z), generator=generator)[:count].to(codes.z.device)
+    grams = torch.cat([gram(embedding.decode, embedding.distortion, codes.z[part]) for part in chosen.split(20)])
+    unit = codes.unit[chosen]
+    grams = unit[:, :, None] * grams * unit[:, None, :]
     inner = grams[:, active][:, :, active]
     constant = embedding.constant
     if constant is None:
@@ -156,12 +157,6 @@ def _isometry(
         row |= _gram_figures(isometry, inner)
         arrays |= {"diagonal": isometry.diagonal, "diagonal_predicted": prediction}
     return row, arrays
-
-
-def _grams(embedding: Embedding, codes: Codes, chosen: Tensor) -> Tensor:
-    grams = torch.cat([gram(embedding.decode, embedding.distortion, codes.z[part]) for part in chosen.split(20)])
-    unit = codes.unit[chosen]
-    return unit[:, :, None] * grams * unit[:, None, :]
 
 
 def _gram_figures(isometry: Isometry, grams: Tensor) -> Row:
@@ -193,9 +188,8 @@ def _importance(embedding: Embedding, codes: Codes, active: Tensor) -> Tensor:
         without = z.clone()
         without[:, latent] = mean[latent]
         pairs = zip(z.split(50), without.split(50), strict=True)
-        measured.append(
-            torch.cat([embedding.distortion(embedding.decode(a), embedding.decode(b)) for a, b in pairs]).mean()
-        )
+        distances = [embedding.distortion(embedding.decode(a), embedding.decode(b)) for a, b in pairs]
+        measured.append(torch.cat(distances).mean())
     return torch.stack(measured) if measured else z.new_zeros(0)
 
 
@@ -245,8 +239,9 @@ def _pictures(embedding: Embedding, codes: Codes, test: Pictures, active: Tensor
         line[:, latent] += steps * deviation[latent]
         lines.append(embedding.decode(line))
     traverses = torch.stack(lines) if lines else shown.new_zeros(0, _STEPS, *test.shape[1:])
-    return {"shown": _as_bytes(shown), "traverses": _as_bytes(traverses), "traversed": torch.tensor(ranks)}
+    return {"shown": as_bytes(shown), "traverses": as_bytes(traverses), "traversed": torch.tensor(ranks)}
 
 
-def _as_bytes(pictures: Tensor) -> Tensor:
+def as_bytes(pictures: Tensor) -> Tensor:
+    """Return pictures of floats in [0, 1] as bytes."""
     return (255 * pictures.clamp(0, 1)).round().to(torch.uint8)

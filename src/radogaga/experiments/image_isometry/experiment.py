@@ -12,7 +12,7 @@ from torch import Tensor
 
 from radogaga.errors import InputError
 from radogaga.experiments.baselines.beta_vae import BetaVAE
-from radogaga.experiments.experiment import Experiment
+from radogaga.experiments.experiment import Experiment, check_known
 from radogaga.experiments.image_isometry.analysis import (
     Embedding,
     analyse,
@@ -25,14 +25,13 @@ from radogaga.experiments.image_isometry.samples import write_samples
 from radogaga.experiments.image_isometry.settings import METRICS, MODELS, RESCALED, TRAINED_AS, Config, Metric
 from radogaga.experiments.runs import Arrays, Row, Run
 from radogaga.images.pictures import Pictures
-from radogaga.images.reading import Images, read_images
+from radogaga.images.reading import read_images
 from radogaga.method.alignment import align
 from radogaga.method.autoencoder import Autoencoder
 from radogaga.method.objective import RateDistortion
 from radogaga.method.priors.factorized import Factorized
 from radogaga.method.training.checkpoint import checkpoint_step
 from radogaga.method.training.data import iter_batches
-from radogaga.method.training.history import History
 from radogaga.method.training.loop import encode
 
 PCA_NOISE = (0.3, 0.5, 0.8, 1.25, 2.0, 3.0)
@@ -40,21 +39,29 @@ PCA_NOISE = (0.3, 0.5, 0.8, 1.25, 2.0, 3.0)
 
 def check(config: Config) -> None:
     """Raise `InputError` if the pictures cannot be read, or are too small or too few."""
-    _check_fit(config, read_images(config.images))
+    images = read_images(config.images)
+    shape = images.array.shape
+    if config.size == "paper" and shape[1:] != (64, 64, 3):
+        raise InputError(
+            f"Expected pictures of 64 x 64 x 3 for the paper's networks; got {shape[1]} x {shape[2]} x {shape[3]}. "
+            "Prepare them with --size 64, or pass --size small."
+        )
+    if min(shape[1:3]) < 16 or shape[1] % 4 or shape[2] % 4:
+        raise InputError(
+            f"Expected pictures with sides of 16 pixels or more that 4 divides; got {shape[1]} x {shape[2]}. "
+            "Prepare them anew with --size 32 or 64."
+        )
+    if min(len(images.train), len(images.test)) < 50:
+        raise InputError(
+            f"Expected at least 50 pictures to train on and 50 to test on; got {len(images.train)} and "
+            f"{len(images.test)}. Prepare more."
+        )
 
 
 def plan(config: Config) -> list[Run]:
-    """Return the table's runs, metric by metric.
-
-    Raises
-    ------
-    InputError
-        If a metric or a model has an unknown name.
-    """
-    for kind, names, known in (("metric", config.metrics, METRICS), ("model", config.models, MODELS)):
-        for name in names:
-            if name not in known:
-                raise InputError(f"Expected a {kind} among {', '.join(known)}; got {name!r}.")
+    """Return the table's runs, metric by metric."""
+    check_known("metric", config.metrics, METRICS)
+    check_known("model", config.models, MODELS)
     return [
         Run(f"{metric}-{model}", run, (config, metric, model), steps=config.steps)
         for metric in config.metrics
@@ -82,7 +89,7 @@ def run(config: Config, metric: Metric, model: str, on_step: Callable[[int], obj
     trained.to(config.device).eval()
     if model.endswith("-aligned"):
         assert isinstance(trained, RateDistortion)
-        align(trained, train)
+        align(trained, train, fit_prior=lambda _: trained.prior)
     seconds = time.perf_counter() - start
     if isinstance(trained, RateDistortion):
         # Rates compare only if each is taken under the density that fits best among those of its kind.
@@ -94,17 +101,14 @@ def run(config: Config, metric: Metric, model: str, on_step: Callable[[int], obj
     if model == "pca":
         assert isinstance(trained, RateDistortion)
         arrays |= _pca_curve(trained, task, test)
-    return row | figures, arrays | _curve(history)
+    curve = {f"history_{name}": np.asarray(values) for name, values in vars(history).items()}
+    return row | figures, arrays | curve
 
 
 def _embedding(trained: RateDistortion | BetaVAE, task: Task, model: str) -> Embedding:
     if isinstance(trained, BetaVAE):
         return beta_vae_embedding(trained, task.distortion, rescaled=model == RESCALED)
     return rate_distortion_embedding(trained)
-
-
-def _curve(history: History) -> Arrays:
-    return {f"history_{name}": np.asarray(values) for name, values in vars(history).items()}
 
 
 @torch.no_grad()
@@ -116,12 +120,9 @@ def _pca_curve(model: RateDistortion, task: Task, test: Pictures) -> Arrays:
     for factor in PCA_NOISE:
         noise = model.noise.scaled(factor * 10**0.5)
         noisy = z + noise(z)
-        rate = (
-            -Factorized.fit(train, noise, steps=task.config.prior_steps).log_prob(noisy).mean()
-            - z.shape[1] * noise.entropy
-        )
+        prior = Factorized.fit(train, noise, steps=task.config.prior_steps)
+        rates.append(float(-prior.log_prob(noisy).mean() - z.shape[1] * noise.entropy))
         shrunk = mean + (noisy - mean) * variance / (variance + noise.variance)
-        rates.append(float(rate))
         psnr.append(-10 * math.log10(_mean_squared_error(model.autoencoder, shrunk, test)))
     return {"pca_rate": np.asarray(rates), "pca_psnr": np.asarray(psnr)}
 
@@ -135,31 +136,6 @@ def _mean_squared_error(autoencoder: Autoencoder, z: Tensor, test: Pictures) -> 
     return total / start
 
 
-def _check_fit(config: Config, images: Images) -> None:
-    shape = images.array.shape
-    if config.size == "paper" and shape[1:] != (64, 64, 3):
-        raise InputError(
-            f"Expected pictures of 64 x 64 x 3 for the paper's networks; got {shape[1]} x {shape[2]} x {shape[3]}. "
-            "Prepare them with --size 64, or pass --size small."
-        )
-    if min(shape[1:3]) < 16 or shape[1] % 4 or shape[2] % 4:
-        raise InputError(
-            f"Expected pictures with sides of 16 pixels or more that 4 divides; got {shape[1]} x {shape[2]}. "
-            "Prepare them anew with --size 32 or 64."
-        )
-    if min(len(images.train), len(images.test)) < 50:
-        raise InputError(
-            f"Expected at least 50 pictures to train on and 50 to test on; got {len(images.train)} and "
-            f"{len(images.test)}. Prepare more."
-        )
-
-
 IMAGE_ISOMETRY = Experiment(
-    "isometry",
-    check=check,
-    plan=plan,
-    table=terminal_table,
-    report=write,
-    compare=compare_with_pca,
-    parallel=False,
+    "isometry", check=check, plan=plan, table=terminal_table, report=write, compare=compare_with_pca, parallel=False
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from radogaga.method.distortions.distortion import Distortion, SquaredError
 from radogaga.method.distortions.ssim import SSIM, QuadraticSSIM
 from radogaga.method.initialization import initialize_metric_pca
 from radogaga.method.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
+from radogaga.method.networks.layers import last_layer
 from radogaga.method.networks.pca_networks import PCADecoder, PCAEncoder
 from radogaga.method.noise import GaussianNoise, Noise, UniformNoise
 from radogaga.method.objective import Log, RateDistortion
@@ -108,7 +110,8 @@ def recommended(task: Task) -> Trained:
     model.isometry_penalty = _ISOMETRY_PENALTY
     model.autoencoder.projections = _PROJECTIONS if by_squared_error else 0
     history = _fit(model, task, learning_rate=_PCA_LEARNING_RATE)
-    set_latent_scale(model.cpu(), task.train[:_MAX_SCALE_ROWS])
+    # The prior of every trained row is fitted to all pictures before it is measured.
+    set_latent_scale(model.cpu(), task.train[:_MAX_SCALE_ROWS], fit_prior=lambda _: model.prior)
     return model, history
 
 
@@ -140,22 +143,23 @@ def radogaga_log(task: Task) -> Trained:
     )
 
 
-def beta_vae(task: Task) -> Trained:
-    """beta-VAE with its distortion decomposed as RaDOGAGA's is: the authors' baseline."""
-    return _beta_vae(task, DecomposedBetaVAE)
-
-
-def beta_vae_plain(task: Task) -> Trained:
-    """beta-VAE as it is commonly trained."""
-    return _beta_vae(task, BetaVAE)
+def beta_vae(task: Task, *, kind: type[BetaVAE] = BetaVAE) -> Trained:
+    """beta-VAE as it is commonly trained; or decomposed as RaDOGAGA is, the authors' baseline."""
+    torch.manual_seed(task.config.seed)
+    encoder, decoder = convolutional(task, outputs=2 * task.latents, linear=True)
+    if task.metric == "ssim":
+        _start_at_mean(decoder, task.train[:256])
+    weight = (1e5 if task.metric == "mse" else 1e4) * task.per_mean
+    model = kind(encoder, decoder, task.whole_distortion, weight)
+    return model, _fit(model, task, learning_rate=_learning_rate(task, small=1e-3))
 
 
 METHODS: dict[str, Method] = {
     "recommended": recommended,
     "radogaga": radogaga_d,
     "radogaga-log": radogaga_log,
-    "beta-vae": beta_vae,
-    "beta-vae-plain": beta_vae_plain,
+    "beta-vae": partial(beta_vae, kind=DecomposedBetaVAE),
+    "beta-vae-plain": beta_vae,
     "pca": pca,
 }
 
@@ -217,7 +221,7 @@ def _published(
     encoder, decoder = convolutional(task, outputs=task.latents)
     autoencoder = Autoencoder(encoder, decoder, task.latents, Scaling(1)).to(task.config.device)
     _start_at_scale(autoencoder, task, 2 * isometry_weight * noise.variance)
-    # The authors' networks have no gains; and those are quick enough to silence latents that no decoder uses yet.
+    # The authors' networks have no gains, which would shut off latents before the decoder makes use of them.
     autoencoder.log_gain.requires_grad = False
     model = RateDistortion(
         autoencoder,
@@ -241,22 +245,12 @@ def _start_at_scale(autoencoder: Autoencoder, task: Task, constant: float) -> No
     """
     x = task.train[:256].to(task.config.device)
     raw = autoencoder.encoder(x)
-    last = [layer for layer in autoencoder.encoder.modules() if isinstance(layer, nn.Linear)][-1]
+    last = last_layer(autoencoder.encoder, nn.Linear)
     deviation = raw.std(0).clamp_min(1e-6)
     last.bias.sub_(raw.mean(0)).div_(deviation)
     last.weight.div_(deviation[:, None])
     total = float(task.distortion(x, x.mean(0).expand_as(x)).mean())
     autoencoder.set_gain(torch.full_like(deviation, (constant * total / task.latents) ** 0.5))
-
-
-def _beta_vae(task: Task, kind: type[BetaVAE]) -> Trained:
-    torch.manual_seed(task.config.seed)
-    encoder, decoder = convolutional(task, outputs=2 * task.latents, linear=True)
-    if task.metric == "ssim":
-        _start_at_mean(decoder, task.train[:256])
-    weight = (1e5 if task.metric == "mse" else 1e4) * task.per_mean
-    model = kind(encoder, decoder, task.whole_distortion, weight)
-    return model, _fit(model, task, learning_rate=_learning_rate(task, small=1e-3))
 
 
 @torch.no_grad()
@@ -265,7 +259,7 @@ def _start_at_mean(decoder: nn.Module, x: Tensor) -> None:
 
     A channel that starts below 0 would stay there, with every structure of it inverted.
     """
-    last = [layer for layer in decoder.modules() if isinstance(layer, nn.ConvTranspose2d)][-1]
+    last = last_layer(decoder, nn.ConvTranspose2d)
     assert last.bias is not None
     last.bias.copy_(x.mean((0, 2, 3)))
 

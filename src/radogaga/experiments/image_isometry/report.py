@@ -172,13 +172,10 @@ def _probe(row: Row, arrays: Arrays) -> Figure:
 
 def _spectrum(arrays: Arrays) -> Figure:
     figure = Figure(figsize=(6.4, 3), layout="constrained")
-    axes = figure.subplots()
     live, variance = arrays["live"], arrays["spectrum"]
     rest = np.setdiff1d(np.arange(len(variance)), live)
     ordered = np.concatenate([variance[live], np.sort(variance[rest])[::-1]])
-    plots.spectrum(axes, ordered, arrays["importance"], title="")
-    axes.legend(fontsize=7, frameon=False)
-    axes.set_ylabel("distortion", fontsize=8)
+    plots.spectrum(figure.subplots(), ordered, arrays["importance"])
     return figure
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from radogaga._utils.files import write_bytes
 from radogaga.experiments import plots
 from radogaga.experiments.baselines.beta_vae import BetaVAE
+from radogaga.experiments.image_isometry.analysis import as_bytes
 from radogaga.images.pictures import Pictures
 from radogaga.method.objective import RateDistortion
 
@@ -23,7 +24,7 @@ def write_samples(path: Path, model: RateDistortion | BetaVAE, test: Pictures, s
     with torch.no_grad():
         rebuilt = _rebuild(model, x.to(next(model.parameters()).device)).cpu()
     model.train(training)
-    shown = (255 * torch.stack([x, rebuilt.clamp(0, 1)])).round().to(torch.uint8).numpy()
+    shown = as_bytes(torch.stack([x, rebuilt])).numpy()
     figure = Figure(figsize=(7, 2.2), layout="constrained")
     plots.picture_grid(figure.subplots(), shown, names=["held out", f"step {step}"])
     write_bytes(path, plots.png(figure))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from radogaga.images.reading import read_images
-from radogaga.version import __version__
 
 Metric = Literal["mse", "ssim"]
 METRICS: tuple[Metric, ...] = ("mse", "ssim")
@@ -67,15 +66,8 @@ class Config:
     def fixed(self) -> dict[str, Any]:
         """Return the settings that all runs in one folder share; rows may be added."""
         shape = list(read_images(self.images).array.shape)
-        return {
-            "experiment": "isometry",
-            "radogaga": __version__,
-            "images": [self.images.name, shape],
-            "size": self.size,
-            "steps": self.steps,
-            "precision": self.precision,
-            "seed": self.seed,
-        }
+        shared = {name: getattr(self, name) for name in ("size", "steps", "precision", "seed")}
+        return {"images": [self.images.name, shape], **shared}
 
     def checkpoint(self, metric: str, model: str) -> Path:
         """Return the file of a row's training state."""

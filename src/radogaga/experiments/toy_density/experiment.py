@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from radogaga._utils.linalg import pearson
 from radogaga.datasets.toy import Toy, read_toy
-from radogaga.errors import InputError
-from radogaga.experiments.experiment import Experiment
+from radogaga.experiments.experiment import Experiment, check_known
 from radogaga.experiments.runs import Arrays, Row, Run
 from radogaga.experiments.toy_density import methods
 from radogaga.experiments.toy_density.methods import METHODS
@@ -29,15 +27,9 @@ def check(config: Config) -> None:
 
 
 def plan(config: Config) -> list[Run]:
-    """Return the table's runs, the sources in order, the methods in order within each.
-
-    Raises
-    ------
-    InputError
-        If a source or a method has an unknown name.
-    """
-    _check_known("source", config.sources, SOURCES)
-    _check_known("method", config.methods, (PCA, *METHODS))
+    """Return the table's runs, source by source and method by method."""
+    check_known("source", config.sources, SOURCES)
+    check_known("method", config.methods, (PCA, *METHODS))
     return [
         Run(f"{source}-{method}-{seed}", run, (config, source, method, seed))
         for source in config.sources
@@ -120,12 +112,6 @@ def _best_pca(x: Tensor, true: Tensor, seed: int) -> tuple[RateDistortion, str]:
                 best = r, model, f"{dimensions} dimensions, {components} components"
     assert best is not None
     return best[1], best[2]
-
-
-def _check_known(kind: str, names: Sequence[str], known: Iterable[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise InputError(f"Expected a {kind} among {', '.join(known)}; got {name!r}.")
 
 
 TOY_DENSITY = Experiment("density", check=check, plan=plan, table=terminal_table, report=write)

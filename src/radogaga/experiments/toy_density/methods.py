@@ -50,7 +50,6 @@ Method = Callable[[Tensor, int, int], Trained]
 
 def untrained(x: Tensor, seed: int, steps: int) -> Trained:
     """Return the published networks as they start, with a mixture on whatever their latents are."""
-    del steps
     model = _published(x, seed)
     model.noisy_rate = False  # nothing was trained under noise, so nothing is predicted of it
     return _refitted(model, x, seed)

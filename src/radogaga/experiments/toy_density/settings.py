@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from radogaga._utils.files import checksum
 from radogaga.datasets.toy import flat, rolled, warped
 from radogaga.experiments.toy_density.methods import METHODS
-from radogaga.version import __version__
 
 SOURCES = {"flat": flat, "rolled": rolled, "warped": warped}
 PCA = "pca+mixture"
@@ -57,11 +56,5 @@ class Config:
 
     def fixed(self) -> dict[str, Any]:
         """Return the settings that all runs in one folder share; sources, methods and seeds may be added."""
-        found = self.data and hashlib.sha256(Path(self.data).read_bytes()).hexdigest()
-        return {
-            "experiment": "density",
-            "radogaga": __version__,
-            "steps": self.steps,
-            "rows": ROWS,
-            "toy_sha256": found,
-        }
+        found = self.data and checksum(Path(self.data))
+        return {"steps": self.steps, "rows": ROWS, "toy_sha256": found}

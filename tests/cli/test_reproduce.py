@@ -1,33 +1,14 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
+from scipy.io import savemat
 
-from radogaga import (
-    Autoencoder,
-    Density,
-    GaussianNoise,
-    Normal,
-    RateDistortion,
-    ResidualMLP,
-    Scaling,
-    SquaredError,
-    __version__,
-    initialize_pca,
-)
-from radogaga.experiments.toy_density import experiment as density
-
-
-def refused(result, *words: str) -> bool:
-    """Whether a run ended as a person's mistake should: status 2, one line that says what is wrong, no traceback."""
-    lines = result.stderr.strip().splitlines()
-    named = all(word in result.stderr for word in words)
-    return result.returncode == 2 and len(lines) == 1 and lines[0].startswith("radogaga: ") and named
+from program_results import refused
+from radogaga.datasets.ellipses import write_ellipses
+from radogaga.experiments.toy_density.methods import METHODS
+from radogaga.images.prepare import prepare_images
 
 
 def toy_table(rows: int = 200) -> np.ndarray:
@@ -37,16 +18,6 @@ def toy_table(rows: int = 200) -> np.ndarray:
 def write_csv(path: Path, table: np.ndarray) -> Path:
     np.savetxt(path, table, delimiter=",")
     return path
-
-
-def test_version_is_printed(program):
-    assert program("--version").stdout.strip() == f"radogaga {__version__}"
-
-
-def test_the_installed_program_ends_without_a_traceback(tmp_path):
-    command = [Path(sys.executable).with_name("radogaga"), "inspect", tmp_path / "none"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert refused(ended, "none")
 
 
 def narrow(table):
@@ -152,7 +123,7 @@ def test_an_interrupted_table_says_that_it_goes_on(program, tmp_path, monkeypatc
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(density.METHODS, "untrained", interrupt)
+    monkeypatch.setitem(METHODS, "untrained", interrupt)
     result = program(
         "reproduce", "density", "--sources", "rolled", "--methods", "untrained", "--jobs", 1, "--out", tmp_path
     )
@@ -160,59 +131,91 @@ def test_an_interrupted_table_says_that_it_goes_on(program, tmp_path, monkeypatc
     assert "goes on from here" in result.stdout
 
 
+def test_the_report_alone_is_written_of_what_is_kept(program, tmp_path):
+    command = ["reproduce", "density", "--methods", "untrained", "--quick", "--jobs", 1, "--out", tmp_path / "out"]
+    assert program(*command, "--sources", "rolled", "--quiet").returncode == 0
+    (tmp_path / "out" / "report.html").unlink()
+    result = program(*command, "--sources", "flat,rolled", "--seeds", 3, "--report-only")
+    assert result.returncode == 0
+    assert "rolled" in result.stdout
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert refused(program(*command[:-1], tmp_path / "none", "--report-only"), "--report-only")
+
+
 @pytest.fixture
-def saved_model(tmp_path):
-    x = torch.randn(50, 4)
-    autoencoder = Autoencoder(ResidualMLP(4, 2), ResidualMLP(2, 4), 2, Scaling.standard(x))
-    initialize_pca(autoencoder, x)
-    Density(RateDistortion(autoencoder, Normal(2), SquaredError(), GaussianNoise(0.1)), 4).save(tmp_path / "model")
-    return tmp_path / "model"
-
-
-def test_inspect_names_every_part_and_its_settings(program, saved_model):
-    result = program("inspect", saved_model)
-    assert result.returncode == 0
-    assert all(word in result.stdout for word in ("Density", "RateDistortion", "std: 0.1", "SquaredError", "SiLU"))
-
-
-def test_a_truncated_model_is_refused(program, saved_model):
-    numbers = saved_model / "model.safetensors"
-    numbers.write_bytes(numbers.read_bytes()[:100])
-    assert refused(program("inspect", saved_model), "truncated")
-
-
-def test_a_foreign_folder_is_refused(program, tmp_path):
-    assert refused(program("inspect", tmp_path), "no saved model")
-
-
-def pictures(folder: Path, people: int = 12) -> Path:
-    for person in range(people):
-        (folder / f"person{person}").mkdir(parents=True)
-        for shot in range(2):
-            pixels = np.random.default_rng(person + shot).integers(0, 255, (40, 30, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / f"person{person}" / f"{shot}.png")
-    (folder / "person0" / "notes.txt").write_text("no picture")
-    return folder
-
-
-def test_pictures_become_one_array_and_what_is_none_is_named(program, tmp_path):
-    out = tmp_path / "faces.npy"
-    result = program("images", "prepare", pictures(tmp_path / "in"), "--out", out, "--size", 16, "--split", "by-folder")
-    assert result.returncode == 0
-    assert np.load(out, mmap_mode="r").shape == (24, 16, 16, 3)
-    assert "24 x 16 x 16 x 3" in result.stdout
-    assert "notes.txt" in result.stdout
+def thyroid(tmp_path, monkeypatch):
+    """A data folder with nothing but a file of Thyroid's shape."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "thyroid").mkdir()
+    savemat(tmp_path / "thyroid" / "thyroid.mat", {"X": rng.normal(size=(400, 6)), "y": np.arange(400) < 40})
+    monkeypatch.setenv("RADOGAGA_DATA", str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "word"),
+    ("arguments", "words"),
     [
-        (("nowhere", "--out", "a.npy"), "nowhere"),
-        ((".", "--out", "a.npy", "--crop", "round"), "round"),
-        ((".", "--out", "a.npy", "--split", "by-colour"), "by-colour"),
-        ((".", "--out", "a.png"), ".npy"),
+        (("--data", "iris"), ("iris", "thyroid")),
+        (("--methods", "magic"), ("magic", "isolation-forest")),
+        (("--quick", "--published"), ("--quick", "--published")),
+        (("--data", "thyroid", "--columns", 7), ("7", "121")),
+        (("--data", "arrhythmia"), ("arrhythmia", "radogaga data fetch")),
+        (("--data", "thyroid", "--report-only"), ("--report-only",)),
     ],
 )
-def test_pictures_that_cannot_be_prepared_end_in_one_line(program, tmp_path, monkeypatch, arguments, word):
-    monkeypatch.chdir(pictures(tmp_path / "in"))
-    assert refused(program("images", "prepare", *arguments), word)
+def test_mistakes_about_anomalies_end_in_one_line(thyroid, program, tmp_path, arguments, words):
+    assert refused(program("reproduce", "anomaly", "--out", tmp_path / "out", *arguments), *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_of_anomalies_names_every_method(thyroid, program, tmp_path):
+    command = ["reproduce", "anomaly", "--data", "thyroid", "--methods", "knn@standard,isolation-forest", "--runs", 1]
+    result = program(*command, "--jobs", 1, "--out", tmp_path / "out")
+    assert result.returncode == 0
+    assert all(word in result.stdout for word in ("knn@standard", "isolation-forest", "selection-thyroid-asinh"))
+    assert (tmp_path / "out" / "runs.csv").is_file()
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    write_ellipses(tmp_path / "shapes.zip", 700, size=16)
+    prepare_images(tmp_path / "shapes.zip", tmp_path / "shapes.npy", size=16)
+    return tmp_path / "shapes.npy"
+
+
+def test_isometry_goes_on_restarts_and_reports(program, images, tmp_path):
+    out = tmp_path / "out"
+    command = [
+        "reproduce",
+        "isometry",
+        "--images",
+        images,
+        "--out",
+        out,
+        "--metric",
+        "mse",
+        "--model",
+        "beta-vae-plain",
+    ]
+    result = program(*command, "--steps", 2)
+    assert result.returncode == 0
+    assert "mse-beta-vae-plain" in result.stdout
+    assert (out / "samples" / "mse-beta-vae-plain.png").is_file()
+    assert refused(program(*command, "--steps", 3), "settings")
+    assert program(*command, "--steps", 3, "--restart", "--quiet") == (0, "", "")
+    assert program(*command, "--steps", 3, "--report-only").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--metric", "mae"), "metric among mse, ssim; got 'mae'"),
+        (("--model", "vae"), "model among recommended"),
+        (("--size", "huge"), "--size small or paper; got 'huge'"),
+        (("--precision", "fp8"), "--precision fp32 or bf16; got 'fp8'"),
+    ],
+)
+def test_mistakes_about_isometry_end_in_one_line(program, tmp_path, arguments, message):
+    out = tmp_path / "out"
+    result = program("reproduce", "isometry", "--images", tmp_path / "shapes.npy", "--out", out, *arguments)
+    assert refused(result, message)
+    assert not out.exists()

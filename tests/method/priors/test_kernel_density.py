@@ -1,0 +1,112 @@
+import math
+
+import pytest
+import torch
+from scipy import special
+from torch import Tensor
+
+from prior_examples import each_dimension
+from radogaga import KernelDensity
+from radogaga.method.priors.kernel_density import loo_bandwidth
+
+
+def test_the_kernel_bandwidth_is_the_likeliest_by_leave_one_out():
+    z = torch.randn(80, 2, dtype=torch.float64)
+    chosen = KernelDensity.fit(z).bandwidth.item()
+
+    def leave_one_out(bandwidth: float) -> float:
+        squares = torch.cdist(z, z).square().fill_diagonal_(math.inf)
+        return float((-0.5 * squares / bandwidth**2).logsumexp(1).mean() - 2 * math.log(bandwidth))
+
+    assert leave_one_out(chosen) >= max(leave_one_out(chosen * f) for f in (0.5, 0.9, 1.1, 2))
+
+
+def test_repeated_latents_weigh_as_often_as_they_come():
+    z = torch.tensor([[0.0], [4.0], [4.0], [4.0], [9.0]], dtype=torch.float64)
+    prior = KernelDensity.fit(z)
+    weights = dict(zip(prior.centres[:, 0].tolist(), prior.log_weights.exp().tolist(), strict=True))
+    assert weights == pytest.approx({0.0: 0.2, 4.0: 0.6, 9.0: 0.2})
+
+
+def test_fewer_centres_keep_the_weight_of_the_latents_around_them():
+    z = torch.cat([torch.randn(3000, 2), torch.randn(1000, 2) + 20])
+    prior = KernelDensity.fit(z, max_centres=200)
+    right = prior.centres[:, 0] > 10
+    assert prior.log_weights.exp()[right].sum().item() == pytest.approx(0.25, abs=1e-3)
+
+
+def kernel_at(points: Tensor, bandwidth: float) -> KernelDensity:
+    """A kernel density of unequal weights."""
+    prior = KernelDensity(points.shape[1], len(points)).to(points)
+    prior.centres.copy_(points)
+    prior.log_weights.copy_(torch.rand(len(points)).log_softmax(0))
+    prior.bandwidth.fill_(bandwidth)
+    return prior
+
+
+def plain_log_prob(prior: KernelDensity, z: Tensor) -> Tensor:
+    points, log_weights, z = (v.double().numpy() for v in (prior.centres, prior.log_weights, z))
+    bandwidth = prior.bandwidth.item()
+    squares = ((z[:, None] - points) ** 2).sum(2) / bandwidth**2
+    normaliser = prior.latents * (math.log(bandwidth) + 0.5 * math.log(2 * math.pi))
+    return torch.as_tensor(special.logsumexp(log_weights - 0.5 * squares, axis=1) - normaliser)
+
+
+@each_dimension
+@pytest.mark.parametrize("apart", [0.0, 10.0, 1000.0])
+@pytest.mark.parametrize("bandwidth", [0.1, 3.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_the_kernel_density_is_the_sum_over_its_centres(
+    latents: int, apart: float, bandwidth: float, dtype: torch.dtype
+) -> None:
+    """As exact as a precision is that holds the square of the centres' distance in bandwidths."""
+    sides = apart * torch.randint(0, 2, (200, 1)) + 5
+    prior = kernel_at((sides[:100] + torch.randn(100, latents)).to(dtype), bandwidth)
+    z = (sides[100:] + torch.randn(100, latents)).to(dtype)
+    reach = (z - prior.centres.mean(0)).square().sum(1).max() / bandwidth**2
+    allowed = 4 * torch.finfo(dtype).eps * (float(reach) + 10)
+    torch.testing.assert_close(prior.log_prob(z).double(), plain_log_prob(prior, z), rtol=1e-6, atol=allowed)
+
+
+def test_the_kernel_density_is_unmoved_when_centres_and_latents_move_together() -> None:
+    points, z = torch.randn(50, 2), torch.randn(20, 2)
+    torch.manual_seed(1)
+    here = kernel_at(points, 0.3).log_prob(z)
+    torch.manual_seed(1)
+    torch.testing.assert_close(kernel_at(points + 512, 0.3).log_prob(z + 512), here, rtol=1e-3, atol=1e-3)
+
+
+def test_the_kernel_density_does_not_depend_on_how_rows_are_cut() -> None:
+    prior, z = kernel_at(torch.randn(5000, 2), 0.3), torch.randn(4000, 2)
+    parts = torch.cat([prior.log_prob(part) for part in z.split(333)])
+    torch.testing.assert_close(prior.log_prob(z), parts, rtol=1e-5, atol=1e-5)
+
+
+def test_clusters_keep_mean_and_total_variance_of_the_latents():
+    z = torch.randn(4000, 3, dtype=torch.float64) * torch.tensor([3.0, 1.0, 0.2]) + 5
+    prior = KernelDensity.fit(z, max_centres=50)
+    weight = prior.log_weights.exp()
+    mean = weight @ prior.centres
+    between = weight @ (prior.centres - mean).square().sum(1)
+    torch.testing.assert_close(mean, z.mean(0))
+    torch.testing.assert_close(between + 3 * weight @ prior.within_variance, z.var(0, correction=0).sum())
+
+
+def test_few_clusters_say_nearly_what_all_latents_say():
+    z, new = torch.randn(4000, 3), torch.randn(500, 3)
+    every, few = (KernelDensity.fit(z, max_centres=most).log_prob(new) for most in (4000, 400))
+    assert (few - every).abs().mean() < 0.1
+    assert abs(float((few - every).mean())) < 0.05
+
+
+def test_rows_that_lie_about_have_clusters_of_their_own() -> None:
+    about = 50 * torch.randn(10, 2)
+    prior = KernelDensity.fit(torch.cat([torch.randn(4000, 2), about]), max_centres=100)
+    distances, nearest = torch.cdist(about, prior.centres).min(1)
+    assert (distances < 1).all()
+    assert (prior.within_variance[nearest] < 1).all()
+
+
+def test_bandwidth_alone_is_the_densitys():
+    z = torch.randn(200, 2)
+    assert torch.equal(loo_bandwidth(z, seed=3), KernelDensity.fit(z, seed=3).bandwidth)
