@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     C = TypeVar("C", bound=Config)
 
-_LEAST_WIDTH = 140
+_MIN_WIDTH = 140
 
 
 def reproduce_with_progress(
@@ -56,7 +56,7 @@ def reproduce_with_progress(
             bars.console.print("Stopped. The same command goes on from here.")
             raise
     # On a narrow terminal lines that fold are better than figures that are cut off.
-    Console(quiet=quiet, width=max(console.width, _LEAST_WIDTH)).print(_rendered(experiment.table(rows)))
+    Console(quiet=quiet, width=max(console.width, _MIN_WIDTH)).print(_rendered(experiment.table(rows)))
     console.print(f"Report: {out / 'report.html'}", highlight=False, soft_wrap=True)
 
 

@@ -80,7 +80,7 @@ def reproduce_anomaly(
     jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
-    """Experiment 5.3: anomalies found on four data sets over random halves, beside what others find, as a report."""
+    """Experiment 5.3: anomalies found on four data sets over random halves, beside other detectors, as a report."""
     from radogaga.cli.experiment_rendering import reproduce_with_progress
     from radogaga.experiments.anomaly_detection.experiment import ANOMALY_DETECTION
     from radogaga.experiments.anomaly_detection.families import named_methods

@@ -19,7 +19,7 @@ from radogaga.images.source import Content, Source, Unusable
 
 # What cameras and programs write; to read some others, Pillow starts programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
-LEAST_SIDE = 8
+MIN_SIDE = 8
 AHEAD = 4  # pictures in memory for each thread
 
 Bytes = NDArray[np.uint8]
@@ -50,7 +50,7 @@ def square(content: Content, *, size: int, crop: int | None) -> Bytes:
     [[44, 45], [54, 55]]
     """
     try:
-        image = _opened(content, crop or LEAST_SIDE)
+        image = _opened(content, crop or MIN_SIDE)
         side = crop or min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         box = left, top, left + side, top + side
@@ -84,8 +84,8 @@ def _opened(content: Content, least: int) -> Image.Image:
 
 
 def _check_size(image: Image.Image, least: int) -> None:
-    if min(image.size) < max(least, LEAST_SIDE):
-        raise Unusable(f"{image.width} x {image.height} pixels, less than {max(least, LEAST_SIDE)} on a side")
+    if min(image.size) < max(least, MIN_SIDE):
+        raise Unusable(f"{image.width} x {image.height} pixels, less than {max(least, MIN_SIDE)} on a side")
 
 
 def _scaled_to_8_bits(image: Image.Image) -> Image.Image:

@@ -34,7 +34,7 @@ Scorer = Callable[[Tensor], Tensor]
 """Raw rows ``(n, M)`` to scores ``(n,)``, higher = more normal."""
 
 # A latent with less variance than this has collapsed: in units of the noise's variance, or of its own for DAGMM.
-_LEAST_VARIANCE, _LEAST_DAGMM_VARIANCE = 1e-2, 1e-6
+_MIN_VARIANCE, _MIN_DAGMM_VARIANCE = 1e-2, 1e-6
 _MAX_EM_ROWS = 20_000
 # One row in five is held out for early stopping, 5,000 at most.
 _HELD_OUT, _MAX_HELD_OUT = 5, 5_000
@@ -60,7 +60,7 @@ def dagmm(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
     fit(model, x, steps=network.steps(effort), **_options(network, effort, seed))
     model.fit_statistics(x)
     return Fitted(
-        model.log_prob, _collapsed(model.features(x[:_MAX_EM_ROWS])[:, : network.latents], _LEAST_DAGMM_VARIANCE)
+        model.log_prob, _collapsed(model.features(x[:_MAX_EM_ROWS])[:, : network.latents], _MIN_DAGMM_VARIANCE)
     )
 
 
@@ -81,7 +81,7 @@ def radogaga_published(data: str, x: Tensor, seed: int, effort: float, *, log: b
     def score(rows: Tensor) -> Tensor:
         return torch.cat([-model.rate(part) for part in rows.split(8192)])
 
-    return Fitted(score, _collapsed(autoencoder.encode(x[:_MAX_EM_ROWS]), _LEAST_VARIANCE * noise.variance))
+    return Fitted(score, _collapsed(autoencoder.encode(x[:_MAX_EM_ROWS]), _MIN_VARIANCE * noise.variance))
 
 
 def radogaga_chosen(data: str, x: Tensor, seed: int, effort: float, *, log: bool = False) -> Fitted:
@@ -102,7 +102,7 @@ def radogaga_untuned(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
         warnings.simplefilter("ignore", UserWarning)
         model.fit(x.numpy())
     z = torch.from_numpy(model.transform(x[:_MAX_EM_ROWS].numpy()))
-    collapsed = _collapsed(z, _LEAST_VARIANCE * model.density_.model.noise.variance)
+    collapsed = _collapsed(z, _MIN_VARIANCE * model.density_.model.noise.variance)
     return Fitted(lambda rows: torch.from_numpy(model.score_samples(rows.numpy())), collapsed)
 
 
@@ -125,7 +125,7 @@ def _fit_chosen(settings: Settings, x: Tensor, seed: int, effort: float, *, log:
             held_out=held_out[:_MAX_HELD_OUT],
         )
     density = fit_density(settings, model, x, seed)
-    collapsed = _collapsed(encode(model, x), _LEAST_VARIANCE * model.noise.variance)
+    collapsed = _collapsed(encode(model, x), _MIN_VARIANCE * model.noise.variance)
     return Fitted(lambda rows: density.log_prob(rows, include_residual=settings.residual is not None), collapsed)
 
 
@@ -139,7 +139,7 @@ def start(settings: Settings, x: Tensor, *, log: bool) -> RateDistortion:
     autoencoder = Autoencoder(encoder, decoder, latents, scaling)
     initialize_pca(autoencoder, x)
     left = residual_variance(s, latents)
-    noise = GaussianNoise(max(left**0.5, settings.least_resolution))
+    noise = GaussianNoise(max(left**0.5, settings.min_resolution))
     model = RateDistortion(autoencoder, Mixture(latents, settings.components), SquaredError(), noise)
     if log:
         _take_logarithm(model, left * (features - latents))

@@ -130,7 +130,7 @@ class Settings:
         rows the maps are linear.
     steps, learning_rate : int, float
         Most training steps; Adam's largest rate.
-    least_resolution : float
+    min_resolution : float
         Smallest standard deviation of the noise, in scaled units.
     """
 
@@ -142,7 +142,7 @@ class Settings:
     hidden: tuple[int, ...] = (16,)
     steps: int = 500
     learning_rate: float = 3e-4
-    least_resolution: float = 0.1
+    min_resolution: float = 0.1
 
 
 def nearly_all(s: Tensor) -> int:

@@ -65,7 +65,7 @@ class BetaVAE(nn.Module):
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return each row's posterior mean and standard deviation, ``(B, ...) -> (B, N), (B, N)``."""
         mean, log_variance = self.encoder(x).to(x.dtype).chunk(2, 1)
-        # Beyond these a posterior is a point or the prior, and one wild batch would end the training.
+        # Beyond these a posterior is a point or the prior, and one extreme batch would end the training.
         return mean, (0.5 * log_variance.clamp(-20, 20)).exp()
 
     def save(self, folder: str | Path) -> None:

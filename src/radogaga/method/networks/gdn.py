@@ -46,7 +46,8 @@ def normalize(x: Tensor, gamma: Tensor, beta: Tensor, *, inverse: bool) -> Tenso
 
 def _plain(x: Tensor, gamma: Tensor, beta: Tensor, power: float) -> Tensor:
     """Return x energy^power, with the energy beta_i + sum_j gamma_ij x_j^2 and a power of 1/2 or -1/2."""
-    return x * _root(_mix(x * x, gamma, beta), power)
+    # On a GPU automatic mixed precision takes roots in 32 bits; the next layer is to read no more than x has.
+    return x * _root(_mix(x * x, gamma, beta), power).to(x.dtype)
 
 
 def _mix(x: Tensor, gamma: Tensor, beta: Tensor | None = None) -> Tensor:
