@@ -109,5 +109,5 @@ print(model.n_components)"""
 
 def test_a_new_category_costs_what_it_is_worth(model):
     x = mixed(2, seed=1).fillna({"age": 40.0, "city": "Rome"})
-    novelty = model.read(x.assign(city="Atlantis")).total_novelty
-    assert novelty == pytest.approx(model.encoder.category_encoders[0].novelty)
+    drop = model.score(x) - model.score(x.assign(city="Atlantis"))
+    assert drop == pytest.approx(np.log(300 * 0.5), abs=1)  # half of 300 rows are Rome's

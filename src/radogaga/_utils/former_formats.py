@@ -207,7 +207,12 @@ def _columns(kinds: list[str], tensors: Tensors) -> Arguments:
     numbers = [kind for kind in kinds if kind != "category"]
     unknown = torch.full((len(numbers),), torch.nan, dtype=torch.float64)
     cycles = torch.tensor([4 if kind == "date" else 0 for kind in numbers], dtype=torch.int64)
-    made = {"low": unknown, "high": unknown, "has_position": torch.ones(len(numbers), dtype=torch.bool), "cycles": cycles}
+    made = {
+        "low": unknown,
+        "high": unknown,
+        "has_position": torch.ones(len(numbers), dtype=torch.bool),
+        "cycles": cycles,
+    }
     tensors |= {f"table.{name}": value for name, value in made.items()}
     return {name: {"array": f"table.{name}"} for name in made}
 

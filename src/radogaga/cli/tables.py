@@ -49,7 +49,7 @@ def fit(
     quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
     """Learn a density from a table: numbers, categories, dates, missing values, with nothing to choose."""
-    from radogaga._utils.checks import check_device
+    from radogaga._utils.checks import check_device, list_names
     from radogaga._utils.storage import check_replaceable
     from radogaga.cli.rendering import progress_bar, warnings_as_notes
     from radogaga.tabular.estimator import RaDOGAGA
@@ -81,6 +81,12 @@ def fit(
 
         estimator.fit(frame, progress=advance)
     model = replace(estimator.model_, id_column=id_column)
+    if (dates := model.encoder.date_columns) and not quiet:
+        typer.echo(
+            f"radogaga: note: of dates the time of day, week and year counts, not when they are: {list_names(dates)}. "
+            "Pass --keep-position to judge that, too.",
+            err=True,
+        )
     model.save(out)
     _echo(f"{out}: {summarize(model)}", quiet=quiet)
 

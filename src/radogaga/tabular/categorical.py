@@ -100,7 +100,8 @@ class CategoryTable:
         b = np.inf
         if parent >= 0:
             b = _strength(pair_count[place] - 1, parent_count[u] - 1, (count[v] - 0.5) / len(v))
-        table = cls(parent, count, parent_count, pairs, pair_count, *np.zeros((2, 0, 0), np.float32), b, np.inf)
+        none = np.zeros((0, 0), np.float32)
+        table = cls(parent, count, parent_count, pairs, pair_count, none, none, b, np.inf)
         rows, centres = responsibility.shape
         if centres < 2 or len(pairs) * centres > defaults.MAX_CENTRE_COUNTS:
             return table
@@ -166,8 +167,12 @@ class CategoryTable:
         best = int(np.argmax(likelihood))
         if likelihood[best] <= likelihood[-1] + defaults.MIN_LOCAL_GAIN:
             return self
-        counts = {"centre_pairs": pairs.astype(np.float32), "centre_parents": parents.astype(np.float32)}
-        return replace(self, **counts, strength=float(_STRENGTHS[best]))
+        return replace(
+            self,
+            centre_pairs=pairs.astype(np.float32),
+            centre_parents=parents.astype(np.float32),
+            strength=float(_STRENGTHS[best]),
+        )
 
 
 @dataclass(frozen=True, eq=False)

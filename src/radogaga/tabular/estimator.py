@@ -264,7 +264,8 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         """Read an estimator that `save` wrote, with the same scores to the last bit."""
         model = TabularModel.load(folder)
         estimator = cls(**{name: model.parameters[name] for name in cls().get_params() if name in model.parameters})
-        model.density.to(estimator.device)
+        if model.density is not None:
+            model.density.to(estimator.device)
         names = model.encoder.names
         estimator.n_features_in_ = len(model.encoder.column_types)
         if names is not None and all(isinstance(name, str) for name in names):

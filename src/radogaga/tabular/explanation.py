@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from radogaga.tabular.model import TabularModel
 
 
+_ROUNDING = 1e-6  # nats: what is less is no reason
+
+
 class Reason(NamedTuple):
     """One column's part in a row's score."""
 
@@ -88,7 +91,7 @@ class Explanation:
                 float(self.contributions[row, j]),
             )
             for j in order
-            if self.contributions[row, j] < 0
+            if self.contributions[row, j] < -_ROUNDING
         ]
 
     def to_frame(self) -> pd.DataFrame:

@@ -61,8 +61,8 @@ def fit_model(
     parameters : dict, optional
         What the model notes as its settings.
     """
-    packed = order_rows(pack(rows.x, rows.codes), sample_weight, random)
     numbers = rows.x.shape[1]
+    packed = order_rows(pack(rows.x, rows.codes), numbers, sample_weight, random)
     codes_vary = bool((packed[:, numbers:] != packed[0, numbers:]).any())
     standardizer = Standardizer.fit(packed[:, :numbers], may_be_constant=codes_vary)
     _warn_of_constants(encoder, standardizer, packed[:, numbers:])

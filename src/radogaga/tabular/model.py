@@ -39,8 +39,8 @@ class TabularModel:
                  +--> codes ----------------------categorical--> log P(k | z)-+
 
     ``log p(x, k) = log P(z) + log p(residual) + log |det ds/dx| + log P(k | z)``, x the numbers of a row and k its
-    categories, in nats per unit of the columns as they are: a density over numbers times a probability over categories. `RaDOGAGA` builds it; it needs no estimator, does not change,
-    and travels between processes.
+    categories, in nats per unit of the columns as they are: a density over numbers times a probability over categories.
+    `RaDOGAGA` builds it; it needs no estimator, does not change, and travels between processes.
 
     Attributes
     ----------

@@ -98,7 +98,7 @@ def _as_numbers(estimator: BaseEstimator, x: Any, *, reset: bool) -> Array:
     return rows
 
 
-def order_rows(x: Array, sample_weight: Any, random: np.random.RandomState) -> Array:
+def order_rows(x: Array, numbers: int, sample_weight: Any, random: np.random.RandomState) -> Array:
     """Return rows in an order that their values alone decide, each as often as its weight says."""
     weight = np.ones(len(x)) if sample_weight is None else _weights(sample_weight, len(x))
     x, weight = x[weight > 0], weight[weight > 0]
@@ -107,7 +107,7 @@ def order_rows(x: Array, sample_weight: Any, random: np.random.RandomState) -> A
     # A fit does not depend on the order in which the rows came.
     order = np.lexsort(x.T[::-1])
     x, weight = x[order], weight[order]
-    _warn_of_rows(x)
+    _warn_of_rows(x[:, :numbers])
     return x if sample_weight is None else x[repeat_by_weight(weight, random)]
 
 

@@ -102,6 +102,7 @@ def radogaga_untuned(data: str, x: Tensor, seed: int, effort: float) -> Fitted:
         warnings.simplefilter("ignore", UserWarning)
         model.fit(x.numpy())
     z = torch.from_numpy(model.transform(x[:_MAX_EM_ROWS].numpy()))
+    assert model.density_ is not None
     collapsed = _collapsed(z, _MIN_VARIANCE * model.density_.model.noise.variance)
     return Fitted(lambda rows: torch.from_numpy(model.score_samples(rows.numpy())), collapsed)
 

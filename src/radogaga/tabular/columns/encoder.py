@@ -156,8 +156,11 @@ class TableEncoder:
         dates = np.array([kind == ColumnType.DATETIME for kind in number_types], dtype=np.bool_)
         has_position = np.ones(len(columns), np.bool_)
         if frame is not None and not keep_position:
-            has_position = ~dates & ~grows_with_rows(x)
-            _tell_of_positions(number_names, dates, has_position)
+            growing = grows_with_rows(x) & ~dates
+            if growing.all() and not categories:  # something has to be left
+                growing[:] = False
+            _warn_of_growth(number_names, growing)
+            has_position = ~dates & ~growing
         low, high = _range(x)
         encoders = tuple(CategoryEncoder.fit(frame.iloc[:, j]) for j in categories) if frame is not None else ()
         return cls(
@@ -169,7 +172,7 @@ class TableEncoder:
             _lower_median(x),
             low,
             high,
-            np.isnan(x).any(0),
+            np.asarray(np.isnan(x).any(0)),
             codes,
             has_position,
             np.where(dates, np.where(high - low > YEAR, 6, 4), 0),
@@ -236,8 +239,8 @@ class TableEncoder:
         for j, part in zip(np.flatnonzero(self.cycles), cycles, strict=False):
             if not self.has_position[j]:
                 values[:, j] = from_cycles(part, float(self.median[j]))
-        j = len(self.category_columns)
-        values[:, self.has_missing] = np.where(codes[:, j:] == 1, np.nan, values[:, self.has_missing])
+        is_missing = codes[:, len(self.category_columns) :] == 1
+        values[:, self.has_missing] = np.where(is_missing, np.nan, values[:, self.has_missing])
         made: dict[int, Any] = {
             place: restore(column, self.column_types[place])
             for place, column in zip(self.number_columns, values.T, strict=True)
@@ -277,6 +280,12 @@ class TableEncoder:
         return np.concatenate([np.array(self.category_columns, dtype=np.int64), missing])
 
     @property
+    def date_columns(self) -> list[str]:
+        """The names of dates that are known by their cycles, not by when they are."""
+        known = np.flatnonzero((self.cycles > 0) & ~self.has_position)
+        return [self.labels[self.number_columns[j]] for j in known.tolist()]
+
+    @property
     def labels(self) -> list[str]:
         """The columns' names as text; without names, their numbers."""
         return list(map(str, self.names or range(len(self.column_types))))
@@ -313,16 +322,10 @@ def _is_category(column: pd.Series[Any], kind: ColumnType) -> bool:
     return kind == ColumnType.CATEGORY
 
 
-def _tell_of_positions(names: Sequence[Any], dates: NDArray[np.bool_], has_position: NDArray[np.bool_]) -> None:
-    left_out = ~has_position
-    if dated := [str(names[j]) for j in np.flatnonzero(left_out & dates)]:
+def _warn_of_growth(names: Sequence[Any], growing: NDArray[np.bool_]) -> None:
+    if left_out := [str(names[j]) for j in np.flatnonzero(growing).tolist()]:
         warn_user(
-            f"Of dates only the time of day, week and year counts, not when they are: {list_names(dated)}. Pass "
-            "keep_position=True (--keep-position) if that is what is to be judged."
-        )
-    if growing := [str(names[j]) for j in np.flatnonzero(left_out & ~dates)]:
-        warn_user(
-            f"Left out, since they only grow from row to row, as counters and time stamps do: {list_names(growing)}. "
+            f"Left out, since they only grow from row to row, as counters and time stamps do: {list_names(left_out)}. "
             "Pass keep_position=True (--keep-position) if they are measurements, or drop them."
         )
 
