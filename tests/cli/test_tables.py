@@ -169,7 +169,6 @@ BAD_FILES = {
     "broken.parquet": (b"PAR1 and nothing more", "cannot be read"),
     "empty.parquet": (b"", "cannot be read"),
     "broken.arrow": (b"ARROW1", "cannot be read"),
-    "twice.csv": (b"a,a\n1,2\n3,4\n", "two columns 'a'"),
     "table.xlsx": (b"", ".tsv, .parquet"),
 }
 
@@ -182,6 +181,15 @@ def test_files_that_are_no_tables_are_refused(program, tmp_path, model, name):
     assert refused(program("score", model, tmp_path / name, "--out", tmp_path / "s.csv"), said, name)
     assert refused(program("explain", model, tmp_path / name), said, name)
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_two_columns_of_one_name_are_refused_or_dropped(program, tmp_path, model):
+    frame = people(60)
+    data = tmp_path / "twice.csv"
+    pd.concat([frame, frame[["age"]]], axis=1).assign(note=1).to_csv(data, index=False)
+    assert refused(program("fit", data, "--out", tmp_path / "new"), "two columns 'age'", "twice.csv")
+    assert refused(program("score", model, data, "--out", tmp_path / "s.csv"), "two columns 'age'", "twice.csv")
+    assert program("fit", data, "--out", tmp_path / "new", "--drop", "age", "--max-steps", 0).returncode == 0
 
 
 def spoilt(**columns):

@@ -12,8 +12,6 @@ import typer
 from radogaga.errors import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from radogaga.tabular.training import Smoothness
 
 _TABLE = "A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file."
@@ -62,7 +60,7 @@ def fit(
     check_device(device)
     check_replaceable(out)
     with warnings_as_notes():
-        frame = _without(read(data), [*(drop or []), *([id_column] if id_column else [])], data)
+        frame = read(data, drop=[*(drop or []), *([] if id_column is None else [id_column])])
     estimator = RaDOGAGA(
         alarm_rate=alarm_rate,
         max_steps=max_steps,
@@ -208,16 +206,3 @@ def _checked_smoothness(smoothness: str) -> Smoothness:
     if smoothness not in (*others, last):
         raise InputError(f"Expected --smoothness {', '.join(others)} or {last}; got {smoothness!r}.")
     return cast(Smoothness, smoothness)
-
-
-def _without(frame: pd.DataFrame, names: list[str], path: Path) -> pd.DataFrame:
-    from radogaga._utils.checks import list_names
-
-    for name in names:
-        if name not in frame.columns:
-            listed = list_names(frame.columns, shown=8)
-            raise InputError(f"Expected a column {name!r} in {path}; it has {listed}. Check the name.")
-    frame = frame.drop(columns=names)
-    if not frame.shape[1]:
-        raise InputError("Expected a column to learn from; all were left out. Drop fewer.")
-    return frame

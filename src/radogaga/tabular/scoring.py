@@ -16,15 +16,18 @@ from radogaga._utils.checks import list_names
 from radogaga.errors import InputError
 from radogaga.tabular.columns.encoder import EncodedRows
 from radogaga.tabular.columns.types import ColumnType
-from radogaga.tabular.files.table_files import Source, open_source, writing
+from radogaga.tabular.files.cells import LITERAL
+from radogaga.tabular.files.table_files import Source, Types, as_frame, open_source, writing
 from radogaga.tabular.model import TabularModel
 from radogaga.tabular.standardize import Array
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of rows done and, where it is known, in all."""
 
-# In a CSV file, what a column holds is read as what it held when the model was fitted.
+# In a CSV file, what a column holds is read as what it held when the model was fitted, whatever the first rows hold.
 _CSV_TYPES = {
+    ColumnType.DATETIME: pa.timestamp("us"),
+    ColumnType.DURATION: pa.string(),
     ColumnType.NUMBER: pa.float64(),
     ColumnType.INTEGER: pa.float64(),
     ColumnType.BOOLEAN: pa.bool_(),
@@ -154,11 +157,11 @@ def lowest_rows(
 def nth_row(model: TabularModel, path: Path, row: int, *, id_column: str | None = None) -> SelectedRows:
     """Return one row of a file, counted from 0."""
     file, start = _File.open(model, path, id_column), 0
-    for batch in file.source.batches([*file.names, *file.id]):
+    for batch in file.source.batches(file.types):
         if row < start + len(batch):
             one = batch.slice(row - start, 1)
             ids = one.column(file.id[0]).to_pylist() if file.id else [None]
-            return SelectedRows(_frame(one.select(file.names)), [row], ids)
+            return SelectedRows(as_frame(one.select(file.names), path), [row], ids)
         start += len(batch)
     raise InputError(f"Expected a row of 0 to {start - 1} in {path}; got {row}. Pass another --row.")
 
@@ -184,14 +187,14 @@ class _File(NamedTuple):
     source: Source
     names: list[str]
     id: list[str]
+    types: Types
     left_out: list[str]
 
     @classmethod
     def open(cls, model: TabularModel, path: Path, id_column: str | None, **options: int) -> _File:
         id_column = id_column or model.id_column
-        known, types = model.encoder.names, model.encoder.column_types
-        csv_types = {} if known is None else dict(zip(map(str, known), map(_CSV_TYPES.get, types), strict=True))
-        source = open_source(path, {name: kind for name, kind in csv_types.items() if kind is not None}, **options)
+        known, kinds = model.encoder.names, model.encoder.column_types
+        source = open_source(path, **options)
         if id_column is not None and id_column not in source.names:
             raise InputError(f"Expected the column {id_column!r} of identifiers in {path}; there is none. Pass --id.")
         names = [name for name in source.names if name != id_column] if known is None else list(map(str, known))
@@ -201,18 +204,19 @@ class _File(NamedTuple):
                 f"Expected the columns that the model was fitted to in {path}; {list_names(missing)} {are} missing. "
                 "Add them."
             )
-        if len(names) != len(types):
+        if len(names) != len(kinds):
             raise InputError(
-                f"Expected {len(types)} columns in {path}; got {len(names)}. Pass those that the model was fitted to."
+                f"Expected {len(kinds)} columns in {path}; got {len(names)}. Pass those that the model was fitted to."
             )
-        taken = {*names, id_column}
-        left_out = [name for name in source.names if name not in taken]
-        return cls(path, source, names, [id_column] if id_column else [], left_out)
+        types = {name: _CSV_TYPES[kind] for name, kind in zip(names, kinds, strict=True)}
+        ids = [] if id_column is None else [id_column]
+        types |= {name: LITERAL for name in ids if name not in types}
+        return cls(path, source, names, ids, types, [name for name in source.names if name not in types])
 
     def batches(self, model: TabularModel) -> Iterator[_Batch]:
         start = 0
-        for batch in self.source.batches([*self.names, *self.id]):
-            frame = _frame(batch.select(self.names))
+        for batch in self.source.batches(self.types):
+            frame = as_frame(batch.select(self.names), self.path)
             try:
                 rows = model.read(_as_model_input(model, frame))
             except InputError as error:
@@ -232,15 +236,13 @@ def _as_model_input(model: TabularModel, frame: pd.DataFrame) -> Any:
     return frame.to_numpy() if names is None else frame.set_axis(list(names), axis=1)
 
 
-def _frame(batch: pa.RecordBatch) -> pd.DataFrame:
-    return pa.Table.from_batches([batch]).to_pandas(date_as_object=False, ignore_metadata=True)
-
-
 def _schema(file: _File, reasons: int) -> pa.Schema:
     # Identifiers are written as text: a file's later rows may not hold what its first ones do.
-    label = pa.field(file.id[0], pa.string()) if file.id else pa.field("row", pa.int64())
-    columns = [label, ("score", pa.float64()), ("p_value", pa.float64()), ("alarm", pa.bool_())]
-    return pa.schema([*columns, *((f"reason_{i + 1}", pa.string()) for i in range(reasons))])
+    columns = [("score", pa.float64()), ("p_value", pa.float64()), ("alarm", pa.bool_())]
+    columns += [(f"reason_{i + 1}", pa.string()) for i in range(reasons)]
+    name = file.id[0] if file.id else "row"
+    label = pa.field("id" if name in dict(columns) else name, pa.string() if file.id else pa.int64())
+    return pa.schema([label, *columns])
 
 
 def _as_record_batch(model: TabularModel, batch: _Batch, file: _File, reasons: int) -> pa.RecordBatch:

@@ -80,14 +80,16 @@ def test_a_single_column_with_commas_is_not_two(tmp_path):
     path.write_text("a;b\n1,000;2.5\n2,000;3.5\n")
     # Points and commas both: which of them is the decimal sign, nothing tells.
     assert Dialect.of(path).decimal == "."
-    assert read(path)["b"].tolist() == [2.5, 3.5]
+    with pytest.warns(UserWarning, match="signs between thousands"):
+        assert read(path)["b"].tolist() == [2.5, 3.5]
 
 
 def test_thousands_are_not_taken_for_decimals(tmp_path):
     path = tmp_path / "table.tsv"
     path.write_text("a\tb\n1,234\t1\n999\t2\n")
     assert Dialect.of(path).decimal == "."
-    assert read(path)["a"].tolist() == ["1,234", "999"]
+    with pytest.warns(UserWarning, match="signs between thousands"):
+        assert read(path)["a"].tolist() == ["1,234", "999"]
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -103,6 +105,61 @@ def test_a_first_line_of_numbers_is_told(tmp_path):
     path.write_text("1.5,2\n2.5,3\n")
     with pytest.warns(UserWarning, match=r"first line of table.csv .* holds numbers, 1.5 say"):
         read(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_separator_that_excel_names_is_taken(end, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes("sep=;\na;b\n1,5;2\n2,5;3\n".replace("\n", end).encode())
+    assert read(path).to_dict("list") == {"a": [1.5, 2.5], "b": [2, 3]}
+
+
+@pytest.mark.parametrize("title", ["Report 2024", "Report 2024;", "Report 2024\n"])
+def test_titles_above_the_names_are_left_out_and_told(title, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(f"{title}\na;b\n1.5;2\n2.5;3\n")
+    with pytest.warns(UserWarning, match="'Report 2024', is a title"):
+        assert read(path).to_dict("list") == {"a": [1.5, 2.5], "b": [2, 3]}
+
+
+def test_blanks_may_separate_numbers(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a b\n1.5 2\n2.5 3\n")
+    assert read(path).to_dict("list") == {"a": [1.5, 2.5], "b": [2, 3]}
+    path.write_text("full name\nAnn Lee\nBo Ray\n")
+    assert list(read(path)) == ["full name"]
+
+
+def test_numbers_that_are_read_as_something_else_are_told(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text('a;b\n"1,007";1\n999;2\n')
+    with pytest.warns(UserWarning, match="Numbers of 'a' .* signs between thousands"):
+        read(path)
+    path.write_text("a,b\n12345678901234567890,1\n12345678901234567891,2\n")
+    with pytest.warns(UserWarning, match="Numbers of 'a' .* identifiers"):
+        read(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_ends_in_quoted_cells_of_a_long_file(end, tmp_path):
+    path = tmp_path / "table.csv"
+    n = 60_000
+    lines = [f'{i},"one{end}two, ""three""{end}",{i / 2}' for i in range(n)]
+    path.write_bytes(end.join(["a,note,b", *lines, ""]).encode())
+    frame = read(path)
+    assert frame["a"].tolist() == list(range(n))
+    assert set(frame["note"]) == {f'one{end}two, "three"{end}'}
+    streamed = pd.concat([batch.to_pandas() for batch in open_source(path).batches(["b", "note"])])
+    assert streamed["b"].tolist() == (np.arange(n) / 2).tolist()
+    assert set(streamed["note"]) == set(frame["note"])
+
+
+def test_text_of_32_bits_and_lines_that_end_in_cr(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes("a,b\n1,ä\n2,ö\n".encode("utf-32"))
+    assert read(path).to_dict("list") == {"a": [1, 2], "b": ["ä", "ö"]}
+    path.write_bytes(b"a,b\r1,x\r2,y\r")
+    assert read(path).to_dict("list") == {"a": [1, 2], "b": ["x", "y"]}
 
 
 def test_columns_may_have_numbers_as_names(tmp_path):

@@ -13,14 +13,21 @@ import pyarrow as pa
 from pyarrow import csv, ipc, parquet
 
 from radogaga._utils.batching import rows_in_memory
-from radogaga._utils.checks import warn_user
+from radogaga._utils.checks import list_names, warn_user
 from radogaga._utils.files import replace_file
 from radogaga.errors import InputError
+from radogaga.tabular.files.cells import LITERAL, from_text, usable, warn_of_numbers, zoned
 from radogaga.tabular.files.dialect import Dialect
 
 _MAX_ROWS = 65_536
 _BLOCK = 2**20
 _READABLE, _WRITABLE = ".csv, .csv.gz, .tsv, .parquet, .arrow or .feather", ".csv, .parquet, .arrow or .feather"
+# Where pandas puts its index; in a CSV file it may be a first column without a name, too.
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: 0")
+
+Types = Mapping[str, pa.DataType | None]
+"""Names of columns, and the types that a CSV file's cells are read as."""
+Columns = Sequence[str] | Types
 
 
 class Source(NamedTuple):
@@ -33,45 +40,54 @@ class Source(NamedTuple):
     total : int or None
         How many rows it has, where the file says so.
     batches : callable
-        From the names of columns wanted to an iterator of record batches, none of them large.
+        From the columns wanted to an iterator of record batches, none of them large. They are names, or a mapping of
+        names to types as which a CSV file's cells are read, `LITERAL` for text as it stands, None for what the first
+        rows tell. Dates are in UTC.
     """
 
     names: list[str]
     total: int | None
-    batches: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+    batches: Callable[[Columns], Iterator[pa.RecordBatch]]
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, *, drop: Sequence[str] = ()) -> pd.DataFrame:
     """Return a whole file as a data frame; empty cells and NA, NaN, null, ? and the like are missing.
+
+    Columns that pandas' index became are left out, with a warning, and so are those named in `drop`.
 
     Raises
     ------
     InputError
-        If there is no such file, its suffix is not known, it cannot be read, or it has no rows.
+        If there is no such file, its suffix is not known, it cannot be read, or it has no rows or no columns left.
     """
     suffix = _suffix(path)
     with _one_line_errors(path):
-        # Read at once, a column's type is one that all of its cells have.
-        if suffix in _TEXT:
-            table = Dialect.of(path).read(path)
-            _warn_of_header(table.column_names, path)
-            return _frame(table, path)
-        source = _SOURCES[suffix](path, {})
-        batches = list(source.batches(source.names))
-    if not batches:
-        raise InputError(f"Expected rows in {path}; got 0 rows under {len(source.names)} columns. Pass another file.")
-    return _frame(pa.Table.from_batches(batches), path)
+        dialect = Dialect.of(path) if suffix in _TEXT else None
+        source = _SOURCES[suffix](path, dialect)
+        names = _left(source.names, drop, path)
+        if dialect is None:
+            batches = list(source.batches(names))
+        else:
+            # Read at once, a column's type is one that all of its cells have.
+            table = dialect.read(path, names)
+            _warn_of_header(names, path)
+            batches = [from_text(batch, {}) for batch in table.to_batches()]
+            warn_of_numbers(pa.Table.from_batches(batches, table.schema), path)
+        if not sum(map(len, batches)):
+            raise InputError(f"Expected rows in {path}; got 0 rows under {len(source.names)} columns. Pass another.")
+        if dates := zoned(batches[0].schema):
+            warn_user(f"Dates of {list_names(dates)} in {path.name} have a time zone, and are taken in UTC.")
+        table = pa.Table.from_batches([usable(batch, path) for batch in batches])
+        return table.to_pandas(date_as_object=False, ignore_metadata=True)
 
 
-def open_source(path: Path, types: Mapping[str, pa.DataType] | None = None, *, max_rows: int = _MAX_ROWS) -> Source:
+def open_source(path: Path, *, max_rows: int = _MAX_ROWS) -> Source:
     """Return a file to be read batch by batch, in memory that does not grow with it.
 
     Parameters
     ----------
     path : path
         A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file; of text, `Dialect` tells how it is written.
-    types : mapping, optional
-        Types of a CSV file's columns; those of others are told by their first rows.
     max_rows : int
         Rows in a batch at most.
 
@@ -82,17 +98,25 @@ def open_source(path: Path, types: Mapping[str, pa.DataType] | None = None, *, m
     """
     suffix = _suffix(path)
     with _one_line_errors(path):
-        source = _SOURCES[suffix](path, types or {})
-    _refuse_repeated(source.names, path)
+        source = _SOURCES[suffix](path, Dialect.of(path) if suffix in _TEXT else None)
 
-    def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        size = rows_in_memory(len(names), at_most=max_rows)
+    def batches(wanted: Columns) -> Iterator[pa.RecordBatch]:
+        types = _types(wanted)
+        _refuse_repeated([name for name in source.names if name in types], path)
+        size = rows_in_memory(len(types), at_most=max_rows)
         with _one_line_errors(path, source.names):
-            for batch in source.batches(names):
+            for batch in source.batches(types):
+                checked = usable(batch, path)
                 for start in range(0, len(batch), size):
-                    yield batch.slice(start, size)
+                    yield checked.slice(start, size)
 
     return Source(source.names, source.total, batches)
+
+
+def as_frame(batch: pa.RecordBatch, path: Path) -> pd.DataFrame:
+    """Return a batch of a file as a data frame."""
+    with _one_line_errors(path):
+        return pa.Table.from_batches([batch]).to_pandas(date_as_object=False, ignore_metadata=True)
 
 
 @contextmanager
@@ -136,6 +160,8 @@ def _suffix(path: Path) -> str:
         raise InputError(f"Expected a table at {path}; there is no such file. Check the path.")
     if path.is_dir():
         raise InputError(f"Expected a table at {path}; it is a folder. Pass one of its files.")
+    if not path.is_file():
+        raise InputError(f"Expected a table at {path}; it is a pipe or a device. Write its content to a file first.")
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in _SOURCES or (path.name.lower().endswith(".gz") and suffix not in _TEXT):
         raise InputError(f"Expected a table that ends in {_READABLE}; got {path}. Convert it.")
@@ -154,17 +180,38 @@ def _refuse_repeated(names: Sequence[str], path: Path) -> None:
     seen = pd.Index(names)
     if not seen.is_unique:
         name = seen[seen.duplicated()][0]
-        raise InputError(f"Expected a name for each column of {path}; got two columns {name!r}. Rename one.")
+        raise InputError(f"Expected a name for each column of {path}; got two columns {name!r}. Rename or drop them.")
+
+
+def _left(names: Sequence[str], drop: Sequence[str], path: Path) -> list[str]:
+    """Return the names of columns to learn from: all but those to drop, and but for pandas' index."""
+    if unknown := [name for name in drop if name not in names]:
+        raise InputError(
+            f"Expected a column {unknown[0]!r} in {path}; it has {list_names(names, shown=8)}. Check the name."
+        )
+    left = [name for name in names if name not in drop]
+    if index := [name for name in left if _INDEX.fullmatch(name) or (name == "" and names[0] == name)]:
+        warn_user(f"Left out of {path.name}, since they hold pandas' index and not the data: {list_names(index)}.")
+    left = [name for name in left if name not in index]
+    if not left:
+        raise InputError(f"Expected a column to learn from in {path}; all were left out. Drop fewer.")
+    if "" in left:
+        raise InputError(f"Expected a name for each column of {path}; column {names.index('')} has none. Name it.")
+    _refuse_repeated(left, path)
+    return left
 
 
 @contextmanager
 def _one_line_errors(path: Path, names: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except InputError:
+        raise
+    # What the readers raise of damaged files: of Arrow, of Python's decoders, of conversions to pandas.
+    except (pa.ArrowException, OSError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
         reason = _reason(error)
-        if names and (place := re.search(r"CSV column #(\d+)", reason)):
-            reason = reason.replace(place[0], f"column {names[int(place[1])]}")
+        if names and (place := re.search(r"CSV column #(\d+)", reason)) and int(place[1]) < len(names):
+            reason = reason.replace(place[0], f"column {names[int(place[1])]!r}")
         raise InputError(f"Expected a table in {path}; it cannot be read: {reason}. Mend the file.") from None
 
 
@@ -173,42 +220,54 @@ def _reason(error: Exception) -> str:
     return str(reason).partition(" Detail:")[0].rstrip(".")
 
 
-def _frame(table: pa.Table, path: Path) -> pd.DataFrame:
-    if not len(table):
-        raise InputError(f"Expected rows in {path}; got 0 rows under {table.num_columns} columns. Pass another file.")
-    _refuse_repeated(table.column_names, path)
-    return table.to_pandas(date_as_object=False, ignore_metadata=True)
-
-
-def _open_csv(path: Path, types: Mapping[str, pa.DataType]) -> Source:
-    dialect = Dialect.of(path)
+def _open_csv(path: Path, dialect: Dialect | None) -> Source:
+    dialect = dialect or Dialect.of(path)
     # Without types, so that no cell of a column that is not wanted can be of a wrong one.
     with dialect.open(path, {}) as opened:
         header = opened.schema.names
-    return Source(header, None, lambda names: iter(dialect.open(path, types, names)))
+
+    def batches(wanted: Columns) -> Iterator[pa.RecordBatch]:
+        types = _types(wanted)
+        as_text = {name: pa.string() if _is_text(kind) else kind for name, kind in types.items() if kind is not None}
+        for batch in dialect.open(path, as_text, list(types)):
+            yield from_text(batch, types)
+
+    return Source(header, None, batches)
 
 
-def _open_parquet(path: Path, _: Mapping[str, pa.DataType]) -> Source:
-    file = parquet.ParquetFile(path, buffer_size=_BLOCK)
+def _types(wanted: Columns) -> Types:
+    return wanted if isinstance(wanted, Mapping) else dict.fromkeys(wanted)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Whether cells are read as text first: Arrow's own reader takes one way of writing dates for a whole column."""
+    return kind == LITERAL or pa.types.is_timestamp(kind)
+
+
+def _open_parquet(path: Path, _: Dialect | None) -> Source:
+    file = parquet.ParquetFile(path, buffer_size=_BLOCK, page_checksum_verification=True)
     names = file.schema_arrow.names
 
-    def batches(wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def batches(wanted: Columns) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(rows_in_memory(len(wanted), at_most=_MAX_ROWS), columns=list(wanted))
 
     return Source(names, file.metadata.num_rows, batches)
 
 
-def _open_arrow(path: Path, _: Mapping[str, pa.DataType]) -> Source:
+def _open_arrow(path: Path, _: Dialect | None) -> Source:
     file = pa.memory_map(str(path))
+    if file.read(4) == b"FEA1":
+        raise InputError(f"Expected a table in {path}; it is Feather's first version. Write it again as Parquet.")
+    file.seek(0)
     try:
         reader = ipc.open_file(file)
     except pa.ArrowInvalid:
         file.seek(0)
         stream = ipc.open_stream(file)
-        return Source(stream.schema.names, None, lambda names: (batch.select(list(names)) for batch in stream))
+        return Source(stream.schema.names, None, lambda wanted: (batch.select(list(wanted)) for batch in stream))
     places = range(reader.num_record_batches)
     return Source(
-        reader.schema.names, None, lambda names: (reader.get_batch(place).select(list(names)) for place in places)
+        reader.schema.names, None, lambda wanted: (reader.get_batch(place).select(list(wanted)) for place in places)
     )
 
 
