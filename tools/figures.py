@@ -238,6 +238,39 @@ def anomaly_as_published(rows: Sequence[Row]) -> Table:
     return by_row(rows, ANOMALY, columns)
 
 
+def gpu(rows: Sequence[Row]) -> Table:
+    """Pictures a second of whole training steps, called from Python and replayed as one CUDA graph."""
+    columns = {"pictures a second": ("pictures_per_second", ",d"), "as one graph": ("graph_pictures_per_second", ",d")}
+    settings = [[f"{row['batch']:,}", row["precision"], "last" if row["channels_last"] else "first"] for row in rows]
+    cells = [
+        [*setting, row["compiled"], *("" if row[key] is None else format(row[key], form) for key, form in columns.values())]
+        for setting, row in zip(settings, rows, strict=True)
+    ]
+    return [["batch", "precision", "channels", "compiled", *columns], *cells]
+
+
+def gpu_training(rows: Sequence[Row]) -> Table:
+    """What minutes of training give on held-out faces, before and after alignment."""
+    columns = {
+        "seconds": ("seconds", "d"),
+        "pictures": ("pictures_trained_on", ",d"),
+        "r": ("probe_r", ".3f"),
+        "r by theory": ("probe_r_predicted", ".3f"),
+        "diagonal / theory": ("diag_ratio", ".3f"),
+        "off-diagonal": ("off_rms", ".3f"),
+        "active": ("active", "d"),
+        "PSNR": ("psnr", ".2f"),
+        "nats": ("rate", ".1f"),
+    }
+    names = {"mse": "squared error", "ssim": "1 − SSIM"}
+    cells = [
+        [names[row["metric"]], "aligned" if row["model"].endswith("aligned") else "as trained"]
+        + [format(row[key], form) for key, form in columns.values()]
+        for row in rows
+    ]
+    return [["metric", "latents", *columns], *cells]
+
+
 VIEWS: dict[str, Callable[[Sequence[Row]], Table]] = {
     function.__name__: function
     for function in (
@@ -254,6 +287,8 @@ VIEWS: dict[str, Callable[[Sequence[Row]], Table]] = {
         anomaly,
         anomaly_lead,
         anomaly_as_published,
+        gpu,
+        gpu_training,
     )
 }
 
