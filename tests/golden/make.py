@@ -12,31 +12,34 @@ from torch import nn
 import radogaga as rg
 
 
+def people(rows, seed):
+    random = np.random.RandomState(seed)
+    common = random.normal(size=rows)
+    frame = pd.DataFrame(
+        {
+            "age": 40 + 10 * common + random.normal(size=rows),
+            "income": np.exp(10 + 0.5 * common + 0.1 * random.normal(size=rows)),
+            "children": random.poisson(2, rows),
+            "member": random.rand(rows) < 0.3,
+            "city": random.choice(["Rome", "Oslo", "Lima", "Bonn"], rows, p=[0.5, 0.3, 0.15, 0.05]),
+            "since": pd.Timestamp("2024-01-01") + pd.to_timedelta(random.randint(0, 3 * 10**7, rows), unit="s"),
+        }
+    )
+    return frame.mask(random.rand(rows, 6) < [0.1, 0, 0, 0, 0.05, 0])
+
+
+def numbers(rows, seed):
+    random = np.random.RandomState(seed)
+    z = random.normal(size=(rows, 2))
+    return np.c_[z, z[:, :1] ** 2, z.sum(1)] + 0.1 * random.normal(size=(rows, 4))
+
+
 def main() -> None:
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
+    from radogaga.estimator_storage import save  # of version 0.1.0
+
     torch.set_num_threads(1)
-
-    def people(rows, seed):
-        random = np.random.RandomState(seed)
-        common = random.normal(size=rows)
-        frame = pd.DataFrame(
-            {
-                "age": 40 + 10 * common + random.normal(size=rows),
-                "income": np.exp(10 + 0.5 * common + 0.1 * random.normal(size=rows)),
-                "children": random.poisson(2, rows),
-                "member": random.rand(rows) < 0.3,
-                "city": random.choice(["Rome", "Oslo", "Lima", "Bonn"], rows, p=[0.5, 0.3, 0.15, 0.05]),
-                "since": pd.Timestamp("2024-01-01") + pd.to_timedelta(random.randint(0, 3 * 10**7, rows), unit="s"),
-            }
-        )
-        return frame.mask(random.rand(rows, 6) < [0.1, 0, 0, 0, 0.05, 0])
-
-    def numbers(rows, seed):
-        random = np.random.RandomState(seed)
-        z = random.normal(size=(rows, 2))
-        return np.c_[z, z[:, :1] ** 2, z.sum(1)] + 0.1 * random.normal(size=(rows, 4))
-
     train, test = numbers(160, 0), numbers(12, 1)
     test[3, 1] = 50.0
     arrays = {"numbers": test}
@@ -52,8 +55,6 @@ def main() -> None:
     frame.loc[5, "income"] = 1e9
     frame.to_parquet(out / "people.parquet")
     model = rg.RaDOGAGA(max_steps=40, random_state=0).fit(people(200, 0))
-    from radogaga.estimator_storage import save
-
     save(model, out / "people", {"id": "id"})
     arrays["people.score"] = model.score_samples(frame)
     arrays["people.p_value"] = model.p_value(frame)
@@ -74,7 +75,7 @@ def main() -> None:
 
     parts = {
         "factorized-log": rg.RateDistortion(
-            autoencoder(rg.AsinhScaling.standard(x)),
+            autoencoder(rg.Scaling.asinh(x)),
             rg.Factorized(2),
             rg.SquaredError(),
             rg.Uniform(0.2),
@@ -158,7 +159,6 @@ def main() -> None:
     rg.fit(vae, pictures, steps=20, batch_size=16, seed=0)
     rg.save(vae, out / "beta-vae")
     arrays["beta-vae.latents"] = vae.eval().encode(shown)[0].detach().numpy()
-    plus = rg.LinearPlus(rg.Dense([4, 5, 2]), 4, 2) if False else None
     save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, out / "expected.safetensors")
 
 
