@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +9,7 @@ from safetensors import SafetensorError
 from radogaga import InputError
 from radogaga._utils.files import (
     check_can_write_folder,
+    check_may_replace,
     read_json,
     replace_file,
     replace_folder,
@@ -94,6 +98,48 @@ def test_a_file_in_the_way_of_a_folder_is_an_input_error(tmp_path: Path) -> None
     with pytest.raises(InputError, match="Expected to write"):
         check_can_write_folder(place)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def dead_process() -> int:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    dead, own = dead_process(), os.getpid()
+    kept = ["file", ".file", f".file-{dead}-abcdefgh", f".file-{own}-abcdefgh.radogaga", ".a-1-b.radogaga"]
+    for name in [*kept, f".file-{dead}-abcdefgh.radogaga"]:
+        (tmp_path / name).write_text(name)
+    (tmp_path / f".model-{dead}-abcdefgh.radogaga").mkdir()
+    (tmp_path / f".model-{dead}-abcdefgh.radogaga" / "rows").write_text("private")
+    (tmp_path / f".old-{dead}-abcdefgh.radogaga-old").mkdir()
+    write_text(tmp_path / "new", "")
+    assert names(tmp_path) == sorted([*kept, "new", "old"])
+
+
+def test_only_files_of_our_own_may_be_replaced(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+
+    def check(*, force: bool = False) -> None:
+        check_may_replace(place, lambda path: path.read_text() == "ours", force=force)
+
+    check()
+    for content in ("", "ours"):
+        place.write_text(content)
+        check()
+    place.write_text("mine")
+    check(force=True)
+    with pytest.raises(InputError, match="--force"):
+        check()
+    place.unlink()
+    place.symlink_to(tmp_path / "nothing")
+    with pytest.raises(InputError, match="something else"):
+        check(force=True)
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(InputError, match="something else"):
+        check(force=True)
 
 
 def test_a_check_leaves_no_trace(tmp_path: Path) -> None:

@@ -192,6 +192,70 @@ def test_two_columns_of_one_name_are_refused_or_dropped(program, tmp_path, model
     assert program("fit", data, "--out", tmp_path / "new", "--drop", "age", "--max-steps", 0).returncode == 0
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".arrow"])
+def test_scores_replace_scores_and_nothing_else(program, tmp_path, model, new, suffix):
+    out = tmp_path / f"mine{suffix}"
+    score = ("score", model, new, "--out", out, "--quiet")
+    write(people(3), out)
+    before = out.read_bytes()
+    assert refused(program(*score), out.name, "--force")
+    assert out.read_bytes() == before
+    assert program(*score, "--force").returncode == 0
+    assert program(*score, "--reasons", 2).returncode == 0
+    assert program(*score).returncode == 0
+
+
+def test_explanations_and_pages_replace_their_like_and_nothing_else(program, tmp_path, model, new):
+    for command in (
+        ("explain", model, new, "--quiet", "--out", tmp_path / "a.json"),
+        ("inspect", model, "--html", tmp_path / "a.html"),
+    ):
+        for mine in ("[1, 2]", "{", "<html></html>"):
+            command[-1].write_text(mine)
+            assert refused(program(*command), command[-1].name, "--force")
+            assert command[-1].read_text() == mine
+        assert program(*command, "--force").returncode == 0
+        assert program(*command).returncode == 0
+
+
+def test_an_identifier_may_have_any_columns_name(program, tmp_path, model):
+    frame = people(150).rename(columns={"id": "score"})
+    data = write(frame.assign(alarm="a", reason_1="b", p_value="c", row="d"), tmp_path / "new.csv")
+    for name in ("score", "alarm", "reason_1", "p_value"):
+        out = tmp_path / f"{name}.parquet"
+        result = program("score", model, data, "--out", out, "--id", name, "--reasons", 1)
+        assert result.returncode == 0
+        assert list(read(out)) == ["id", "score", "p_value", "alarm", "reason_1"]
+    assert program("score", model, data, "--out", tmp_path / "row.csv", "--id", "row").returncode == 0
+    assert program("score", model, data, "--out", tmp_path / "city.csv", "--id", "city").returncode == 0
+    assert read(tmp_path / "city.csv")["city"].fillna("").tolist() == frame["city"].fillna("").tolist()
+    assert program("explain", model, data, "--id", "city", "--row", 1).returncode == 0
+
+
+def test_places_that_cannot_hold_a_model_are_refused_before_training(program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    fit = ("fit", tmp_path / "none.csv", "--out")  # training would need the file
+    assert refused(program(*fit, "link"), "a link to nothing")
+    assert refused(program(*fit, "."), "this program runs in it")
+    assert refused(program(*fit, "/proc"), "Expected")
+    assert refused(program(*fit, tmp_path / ("x" * 300)), "too long")
+
+
+def test_a_full_disk_is_one_line(program, tmp_path, model, new, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    data = write(people(150), tmp_path / "train.csv")
+    monkeypatch.setattr("radogaga._utils.storage.save_file", full)
+    result = program("fit", data, "--out", tmp_path / "m", "--id", "id", "--max-steps", 0)
+    assert result.returncode == 2
+    assert "No space left" in result.stderr.splitlines()[-1]
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    assert refused(program("explain", model, new, "--out", tmp_path / "why.json"), "No space left")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.parquet", "train.csv"]
+
+
 def spoilt(**columns):
     return lambda frame: frame.astype(object).assign(**columns)
 
@@ -235,7 +299,8 @@ def test_paths_that_cannot_be_are_refused(program, tmp_path, model, new):
     assert refused(program(*score, "--out", tmp_path / "scores.txt"), "scores.txt")
     assert refused(program(*score, "--out", tmp_path / "mine"), "mine")
     assert refused(program(*score, "--out", tmp_path / "train.csv" / "s.csv"), "write")
-    assert refused(program(*score, "--out", new), "twice")
+    assert refused(program(*score, "--out", new), "--force")
+    assert refused(program(*score, "--out", new, "--force"), "twice")
     assert refused(program("explain", model, new, "--row", 200), "0 to 199")
     assert refused(program("explain", model, new, "--row", 1, "--top", 1), "both")
     assert refused(program("explain", model, new, "--out", tmp_path / "why.txt"), ".json")

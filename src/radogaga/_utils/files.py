@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
 import tempfile
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from safetensors import SafetensorError
 from radogaga.errors import InputError
 
 _WRITE_ERRORS = (OSError, SafetensorError)
+# What is not yet whole: its name says whose it is, by the process that writes it.
+_UNFINISHED = re.compile(r"\.(?P<name>.*)-(?P<process>\d+)-[^-.]{8}\.radogaga(?P<old>-old)?", re.DOTALL)
 
 
 @contextmanager
@@ -27,9 +31,9 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     InputError
         If it cannot be written; what was in the place stays there.
     """
+    folder = folder.resolve()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        beside = _new_beside(folder, tempfile.mkdtemp)
     except OSError as error:
         raise InputError(f"Expected to write to {folder}; it failed ({error.strerror}). Pass another place.") from None
     try:
@@ -52,11 +56,20 @@ def replace_folder(folder: Path) -> Iterator[Path]:
 
 
 def check_can_write_folder(folder: Path) -> None:
-    """Raise `InputError` if no folder can be made at a place."""
+    """Raise `InputError` if no folder can be made at a place, or what is there cannot be replaced."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent):
-            pass
+        reason = None
+        if folder.is_symlink() and not folder.exists():
+            reason = "it is a link to nothing"
+        elif os.path.ismount(folder):
+            reason = "a file system is mounted there"
+        elif Path.cwd().is_relative_to(folder.resolve()):
+            reason = "this program runs in it"
+        if reason:
+            raise InputError(f"Expected to write to {folder}; {reason}. Pass a new folder's name.")
+        folder = folder.resolve()
+        shutil.rmtree(_new_beside(folder, tempfile.mkdtemp))
+        folder.exists()
     except OSError as error:
         raise InputError(f"Expected to write to {folder}; it failed ({error.strerror}). Pass another place.") from None
 
@@ -71,9 +84,7 @@ def replace_file(path: Path) -> Iterator[Path]:
         If it cannot be written; what was in the place stays there.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=f".{path.name}-", dir=path.parent, delete=False) as file:
-            beside = Path(file.name)
+        beside = _new_beside(path, _new_file)
     except OSError as error:
         raise InputError(f"Expected to write {path}; it failed ({error.strerror}). Pass another place.") from None
     try:
@@ -84,6 +95,67 @@ def replace_file(path: Path) -> Iterator[Path]:
         raise InputError(f"Expected to write {path}; it failed ({_reason(error)}). Pass another place.") from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def check_may_replace(path: Path, is_ours: Callable[[Path], bool], *, force: bool = False) -> None:
+    """Raise `InputError` if there is a file that this program did not write, or what is no file.
+
+    Parameters
+    ----------
+    path : Path
+        A place to write to.
+    is_ours : callable
+        Whether a file that is there is this program's.
+    force : bool
+        Whether any file may be replaced.
+    """
+    try:
+        replaceable = not os.path.lexists(path) or (
+            path.is_file() and (force or path.stat().st_size == 0 or is_ours(path))
+        )
+    except OSError as error:
+        raise InputError(f"Expected to write {path}; it failed ({error.strerror}). Pass another place.") from None
+    if not replaceable:
+        raise InputError(
+            f"Expected a new file, or one that this program wrote, at {path}; it is something else. "
+            "Pass another, or --force to replace a file."
+        )
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed left unfinished in a folder; a folder put aside goes back to its place."""
+    for path in folder.iterdir():
+        found = _UNFINISHED.fullmatch(path.name)
+        if found is None or _is_running(int(found["process"])):
+            continue
+        place = folder / found["name"]
+        if found["old"] and not place.exists():
+            path.rename(place)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _new_beside(path: Path, make: Callable[..., str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    return Path(make(prefix=f".{path.name}-{os.getpid()}-", suffix=".radogaga", dir=path.parent))
+
+
+def _new_file(**where: Any) -> str:
+    with tempfile.NamedTemporaryFile(delete=False, **where) as file:
+        return file.name
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return True
 
 
 def _reason(error: Exception) -> str:

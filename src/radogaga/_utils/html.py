@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Container, Sequence
 from html import escape
+from pathlib import Path
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #22313f; --paper: #ffffff; --line: #d5dce3; --soft: #f4f6f8; }
@@ -23,6 +24,14 @@ figure { margin: 1rem 0; } img { max-width: 100%; background: #fff; border-radiu
 figcaption { font-size: .85rem; opacity: .85; max-width: 50rem; }
 code, pre { background: var(--soft); padding: .1rem .3rem; border-radius: 3px; font-size: .85rem; }
 """
+
+_GENERATOR = '<meta name="generator" content="radogaga">'
+
+
+def is_page(path: Path) -> bool:
+    """Return whether a file is a page that `page` made."""
+    with path.open("rb") as file:
+        return _GENERATOR.encode() in file.read(10_000)
 
 
 def paragraph(text: str) -> str:
@@ -102,6 +111,7 @@ def page(title: str, parts: Sequence[str]) -> str:
     """Return a whole HTML page of a title and parts in order."""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
+        f'{_GENERATOR}<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head>"
         f"<body><h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</body></html>\n"
     )

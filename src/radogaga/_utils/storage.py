@@ -123,9 +123,9 @@ def read_structure(folder: Path) -> dict[str, Any]:
 
 def check_replaceable(folder: Path) -> None:
     """Raise `InputError` if a folder holds anything but a model or cannot be made."""
+    check_can_write_folder(folder)
     if folder.exists() and _holds_something_else(folder):
         raise InputError(f"Expected a new folder or a saved model at {folder}; it holds something else. Pass another.")
-    check_can_write_folder(folder)
 
 
 def _read(folder: Path) -> tuple[Any, dict[str, Tensor]]:

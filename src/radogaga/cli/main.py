@@ -5,6 +5,7 @@ Commands import what they need when they run, so that help and version come at o
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
@@ -44,9 +45,18 @@ def _common(
 
 
 def main() -> None:
-    """Run the program; a person's mistake ends in one line on the error stream and exit status 2."""
+    """Run the program; a person's mistake, or a full disk, ends in one line on the error stream and exit status 2."""
+    # So that what is not yet whole is removed.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
     except InputError as error:
         typer.echo(f"radogaga: {error}", err=True)
+        sys.exit(2)
+    except (OSError, MemoryError) as error:
+        where = f" {error.filename}" if isinstance(error, OSError) and error.filename else ""
+        reason = getattr(error, "strerror", None) or error
+        typer.echo(
+            f"radogaga: Expected to go on; it failed{where} ({reason or 'out of memory'}). Free space?", err=True
+        )
         sys.exit(2)

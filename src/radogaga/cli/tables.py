@@ -20,6 +20,8 @@ _MODEL = typer.Argument(help="Folder that fit wrote.")
 _ID = typer.Option("--id", help="The column of identifiers; default: as in fit.")
 # Some of any new rows lie outside the range of the training rows; more than this share is worth a line.
 _MAX_OUTSIDE = 0.02
+_FORCE = typer.Option("--force", help="Replace a file that this program did not write.")
+_DEVICE = typer.Option(help="Where to compute: cpu, cuda, ...")
 _QUIET = typer.Option("--quiet", help="Print nothing but errors and warnings.")
 
 
@@ -95,15 +97,19 @@ def score(
     out: Annotated[Path, typer.Option(help=f"Where to write id or row, score, p-value, alarm, reasons. {_WRITTEN}")],
     reasons: Annotated[int, typer.Option(min=0, max=100, help="For how many columns to say why, for alarms.")] = 0,
     id_column: Annotated[str | None, _ID] = None,
+    device: Annotated[str, _DEVICE] = "cpu",
+    force: Annotated[bool, _FORCE] = False,
     quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
     """Score the rows of a file, in memory that does not grow with it: log density, p-value, alarm, reasons."""
     from radogaga._utils.checks import list_names
+    from radogaga._utils.files import check_may_replace
     from radogaga.cli.rendering import progress_bar, warnings_as_notes
     from radogaga.tabular.model import TabularModel
-    from radogaga.tabular.scoring import score_file
+    from radogaga.tabular.scoring import is_scores, score_file
 
-    fitted = TabularModel.load(model)
+    check_may_replace(out, is_scores, force=force)
+    fitted = TabularModel.load(model, device=device)
     with warnings_as_notes(), progress_bar("rows scored", quiet=quiet) as progress:
         done = score_file(fitted, data, out, id_column=id_column, reasons=reasons, progress=progress)
     plural = "" if done.alarms == 1 else "s"
@@ -127,20 +133,24 @@ def explain(
     top: Annotated[int | None, typer.Option(min=1, max=1000, help="The rows that score lowest; default 3.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .json file to write it to, all columns of it.")] = None,
     id_column: Annotated[str | None, _ID] = None,
+    device: Annotated[str, _DEVICE] = "cpu",
+    force: Annotated[bool, _FORCE] = False,
     quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
     """Say why rows score as they do: what each column adds, beside a typical row's value."""
-    from radogaga._utils.files import write_text
+    from radogaga._utils.files import check_may_replace, write_text
     from radogaga.cli.rendering import progress_bar, show_explanations, warnings_as_notes
     from radogaga.tabular.model import TabularModel
     from radogaga.tabular.scoring import lowest_rows, nth_row
-    from radogaga.tabular.summary import explanations_as_json
+    from radogaga.tabular.summary import are_explanations, explanations_as_json
 
     if row is not None and top is not None:
         raise InputError("Expected --row or --top; got both. Drop one.")
     if out is not None and out.suffix.lower() != ".json":
         raise InputError(f"Expected a file to write that ends in .json; got {out}. Rename it.")
-    fitted = TabularModel.load(model)
+    if out is not None:
+        check_may_replace(out, are_explanations, force=force)
+    fitted = TabularModel.load(model, device=device)
     with warnings_as_notes(), progress_bar("rows scored", quiet=quiet) as progress:
         if row is not None:
             selected = nth_row(fitted, data, row, id_column=id_column)
@@ -157,14 +167,19 @@ def explain(
 def inspect(
     model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
     html: Annotated[Path | None, typer.Option(help="A page to write, of a table's model.")] = None,
+    device: Annotated[str, _DEVICE] = "cpu",
+    force: Annotated[bool, _FORCE] = False,
 ) -> None:
     """Say what a saved model is: columns, spectrum, isometry and training, or its parts and their settings."""
-    from radogaga._utils.files import write_text
+    from radogaga._utils.files import check_may_replace, write_text
+    from radogaga._utils.html import is_page
     from radogaga._utils.storage import load, read_structure
     from radogaga.cli.rendering import show_model, show_parts
     from radogaga.tabular.model import TabularModel
 
-    structure, fitted = read_structure(model), load(model)
+    if html is not None:
+        check_may_replace(html, is_page, force=force)
+    structure, fitted = read_structure(model), load(model, device=device)
     title = f"saved by radogaga {structure['radogaga']}"
     if not isinstance(fitted, TabularModel):
         if html is not None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pooch
 
-from radogaga._utils.files import checksum
+from radogaga._utils.files import checksum, replace_file
 from radogaga.datasets.paths import data_folder, data_home
 from radogaga.errors import InputError
 
@@ -192,28 +191,28 @@ def _download(url: str, path: Path, file: File, progress: Progress | None, timeo
     # Not needed where every file is here already, and slow to import.
     from requests import RequestException
 
+    downloader = pooch.HTTPDownloader(
+        _Bar(progress, file.size) if progress else False,
+        CHUNK,
+        timeout=timeout,
+        headers={"Accept-Encoding": "identity"},
+        hooks={"response": _keep_encoded},
+    )
     try:
-        with _quiet():
-            downloader = pooch.HTTPDownloader(
-                _Bar(progress, file.size) if progress else False,
-                CHUNK,
-                timeout=timeout,
-                headers={"Accept-Encoding": "identity"},
-                hooks={"response": _keep_encoded},
-            )
-            # It writes beside the place, and renames only what has the right checksum.
-            pooch.retrieve(url, f"sha256:{file.sha256}", path.name, path.parent, downloader=downloader)
-        # It was made as a temporary file, which nobody else may read.
-        path.chmod(0o644)
-    except RequestException as error:  # an OSError too, so before the disk's own
-        return _reason(error)
-    except OSError as error:
-        raise InputError(
-            f"Expected to write {path}; it failed ({error.strerror or error}). Free space, or pass another folder."
-        ) from None
-    except ValueError:
-        return "the content is not the expected one (its checksum differs)"
+        with replace_file(path) as beside:
+            try:
+                downloader(url, str(beside), None)
+            except RequestException as error:  # an OSError too, but none of the disk's
+                raise _FetchError(_reason(error)) from None
+            if checksum(beside) != file.sha256:
+                raise _FetchError("the content is not the expected one (its checksum differs)")
+    except _FetchError as failure:
+        return str(failure)
     return None
+
+
+class _FetchError(Exception):
+    """A server does not give the right bytes."""
 
 
 def _reason(error: Exception) -> str:
@@ -234,18 +233,6 @@ def _reason(error: Exception) -> str:
 def _keep_encoded(response: Any, *_: Any, **__: Any) -> None:
     """Keep a gzip as it is: some servers call its compression an encoding of theirs, and it would be undone."""
     response.raw.headers.pop("Content-Encoding", None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep pooch from telling each download on the error stream."""
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel("WARNING")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 class _Bar:

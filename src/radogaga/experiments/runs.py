@@ -17,7 +17,7 @@ import torch
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
-from radogaga._utils.files import replace_file, write_text
+from radogaga._utils.files import replace_file, sweep, write_text
 from radogaga.errors import InputError
 from radogaga.version import __version__
 
@@ -59,6 +59,8 @@ def claim_folder(out: Path, config: dict[str, Any], *, restart: bool = False) ->
     The configuration has the experiment's name under ``experiment``. A restart removes runs and checkpoints of the
     same experiment first, whatever their settings.
     """
+    if out.is_dir():
+        sweep(out)
     path = out / "config.json"
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     if path.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from radogaga.errors import InputError
 from radogaga.tabular.columns.encoder import EncodedRows
 from radogaga.tabular.columns.types import ColumnType
 from radogaga.tabular.files.cells import LITERAL
-from radogaga.tabular.files.table_files import Source, Types, as_frame, open_source, writing
+from radogaga.tabular.files.table_files import Source, Types, as_frame, is_marked, open_source, writing
 from radogaga.tabular.model import TabularModel
 from radogaga.tabular.standardize import Array
 
@@ -33,6 +34,7 @@ _CSV_TYPES = {
     ColumnType.BOOLEAN: pa.bool_(),
     ColumnType.CATEGORY: pa.string(),
 }
+_HEADER = re.compile(rb'"([^"]|"")*","score","p_value","alarm"(,"reason_\d+")*\n')
 
 
 @dataclass
@@ -131,6 +133,14 @@ def score_file(
         if not done.rows:
             raise file.has_no_rows()
     return done
+
+
+def is_scores(path: Path) -> bool:
+    """Return whether `score_file` wrote a file."""
+    if path.suffix.lower() != ".csv":
+        return is_marked(path)
+    with path.open("rb") as file:
+        return _HEADER.fullmatch(file.readline(10_000)) is not None
 
 
 def lowest_rows(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,6 +127,17 @@ def explanations_as_json(model: TabularModel, explanation: Explanation, selected
         }
         for i, (row, id_) in enumerate(zip(selected.rows, selected.ids, strict=True))
     ]
+
+
+def are_explanations(path: Path) -> bool:
+    """Return whether a file holds what `explanations_as_json` gave."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, list) and all(
+        isinstance(row, dict) and {"row", "typical_score", "columns"} <= row.keys() for row in content
+    )
 
 
 def sparkline(values: Sequence[float] | Array, *, max_width: int = 60) -> str:

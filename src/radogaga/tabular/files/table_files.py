@@ -18,12 +18,15 @@ from radogaga._utils.files import replace_file
 from radogaga.errors import InputError
 from radogaga.tabular.files.cells import LITERAL, from_text, usable, warn_of_numbers, zoned
 from radogaga.tabular.files.dialect import Dialect
+from radogaga.version import __version__
 
 _MAX_ROWS = 65_536
 _BLOCK = 2**20
 _READABLE, _WRITABLE = ".csv, .csv.gz, .tsv, .parquet, .arrow or .feather", ".csv, .parquet, .arrow or .feather"
 # Where pandas puts its index; in a CSV file it may be a first column without a name, too.
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: 0")
+
+_MARK = b"radogaga"
 
 Types = Mapping[str, pa.DataType | None]
 """Names of columns, and the types that a CSV file's cells are read as."""
@@ -151,8 +154,19 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch]
         raise InputError(f"Expected a file to write that ends in {_WRITABLE}; got {path}. Rename it.")
     if path.is_dir():
         raise InputError(f"Expected a file to write; {path} is a folder. Pass another.")
-    with replace_file(path) as beside, make(str(beside), schema) as sink:
+    # By which a file that this program wrote is known again.
+    marked = schema.with_metadata({_MARK: __version__})
+    with replace_file(path) as beside, make(str(beside), marked) as sink:
         yield sink.write_batch
+
+
+def is_marked(path: Path) -> bool:
+    """Return whether `writing` wrote a Parquet or Arrow file."""
+    try:
+        schema = parquet.read_schema(path) if path.suffix.lower() == ".parquet" else ipc.open_file(str(path)).schema
+    except pa.ArrowException:
+        return False
+    return _MARK in (schema.metadata or {})
 
 
 def _suffix(path: Path) -> str:
