@@ -3,6 +3,9 @@ from ._utils.storage import load, save
 from .errors import InputError
 from .experiments.baselines.beta_vae import BetaVAE, DecomposedBetaVAE
 from .experiments.baselines.dagmm import DAGMM
+from .images.pictures import Pictures
+from .images.prepare import prepare_images
+from .images.reading import read_images
 from .method.alignment import align, set_latent_scale
 from .method.autoencoder import Autoencoder
 from .method.compression import compress, decompress, quantized_rate
@@ -45,10 +48,6 @@ from .tabular.standardize import Standardizer
 from .version import __version__
 
 __all__ = [
-    "DAGMM",
-    "GDN",
-    "MLP",
-    "SSIM",
     "AsinhScaling",
     "Autodiff",
     "Autoencoder",
@@ -61,12 +60,14 @@ __all__ = [
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
     "CrossEntropy",
+    "DAGMM",
     "DecomposedBetaVAE",
     "Density",
     "Distortion",
     "EstimatedMixture",
     "Explanation",
     "Factorized",
+    "GDN",
     "GaussianNoise",
     "GaussianResidual",
     "History",
@@ -77,6 +78,7 @@ __all__ = [
     "LatentFeatures",
     "LinearSkip",
     "Log",
+    "MLP",
     "Mixture",
     "MultiscaleResidual",
     "Noise",
@@ -84,12 +86,14 @@ __all__ = [
     "OneHotTableEncoder",
     "PCADecoder",
     "PCAEncoder",
+    "Pictures",
     "Prior",
     "QuadraticSSIM",
     "RaDOGAGA",
     "RateDistortion",
     "ResidualFeatures",
     "ResidualMLP",
+    "SSIM",
     "Scaling",
     "SquaredError",
     "StackedPrior",
@@ -111,7 +115,9 @@ __all__ = [
     "initialize_pca",
     "load",
     "measure_isometry",
+    "prepare_images",
     "quantized_rate",
+    "read_images",
     "save",
     "set_latent_scale",
 ]
