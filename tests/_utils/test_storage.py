@@ -40,6 +40,7 @@ from radogaga import (
     load,
     save,
 )
+from radogaga._utils.storage import structure_checksum
 from radogaga.version import __version__
 
 
@@ -305,7 +306,7 @@ def test_files_say_their_format_the_public_names_of_classes_and_a_checksum(tmp_p
     assert structure["model"]["class"] == "RateDistortion"
     assert structure["model"]["arguments"]["noise"] == {"class": "GaussianNoise", "arguments": {"std": 0.1}}
     checksum = hashlib.sha256((tmp_path / "model" / "model.safetensors").read_bytes()).hexdigest()
-    assert structure["sha256"] == {"model.safetensors": checksum}
+    assert structure["sha256"] == {"model.safetensors": checksum, "model.json": structure_checksum(structure)}
 
 
 # Places
@@ -473,6 +474,7 @@ def altered(folder: Path, **changes: object) -> None:
     path = folder / "model.json"
     structure = json.loads(path.read_text())
     structure["model"] |= changes
+    structure["sha256"]["model.json"] = structure_checksum(structure)
     path.write_text(json.dumps(structure))
 
 
@@ -609,6 +611,7 @@ ALTERED = {
         "class": "Factorized",
         "arguments": {"latents": 2, "filters": [0], "initial_scale": 1.0},
     },
+    "a size that takes gigabytes": {"arguments": {"latents": 2, "components": 2**40}},
     "a size beyond counting": {"arguments": {"latents": 2, "components": 10**30}},
 }
 
@@ -617,4 +620,24 @@ ALTERED = {
 def test_altered_descriptions_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     altered(tmp_path / "model", **changes)
     with pytest.raises(InputError, match="Expected"):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("place", range(0, 3000, 97))
+def test_a_changed_letter_of_the_structure_is_found(saved: Path, place: int) -> None:
+    path = saved / "model.json"
+    content = bytearray(path.read_bytes())
+    place %= len(content)
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="Expected"):
+        load(saved)
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    prior = Mixture(2, 3)
+    with torch.no_grad():
+        next(prior.parameters())[0] = torch.nan
+    save(prior, tmp_path / "model")
+    with pytest.raises(InputError, match="not finite"):
         load(tmp_path / "model")

@@ -7,6 +7,7 @@ classes of this package and activations of `torch.nn`, and other classes only if
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,18 @@ from radogaga.version import __version__
 
 FORMAT = "radogaga 2"
 _STRUCTURE, _NUMBERS = "model.json", "model.safetensors"
+# What parts that do not fit together raise.
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+_MAX_OTHER_NUMBERS = 2**22
 _FILES = {FORMAT: {_STRUCTURE, _NUMBERS}, **FORMER_FILES}
 
 
@@ -53,8 +66,8 @@ def save(model: Any, folder: str | Path) -> None:
     check_replaceable(folder)
     with replace_folder(folder) as beside:
         save_file({name: value.contiguous() for name, value in describer.tensors.items()}, beside / _NUMBERS)
-        sha256 = {_NUMBERS: checksum(beside / _NUMBERS)}
-        structure = {"format": FORMAT, "radogaga": __version__, "sha256": sha256, "model": description}
+        structure = {"format": FORMAT, "radogaga": __version__, "model": description}
+        structure["sha256"] = {_NUMBERS: checksum(beside / _NUMBERS), _STRUCTURE: structure_checksum(structure)}
         (beside / _STRUCTURE).write_text(json.dumps(structure, indent=2) + "\n")
         for file in beside.iterdir():
             file.chmod(0o644)
@@ -94,14 +107,19 @@ def load(folder: str | Path, *, classes: Iterable[type] = (), device: str | torc
     try:
         if not _is_object(description):
             raise ValueError("no model in it")
-        builder = Builder(tensors, {f"{c.__module__}:{c.__qualname__}": c for c in classes})
+        own_classes = {f"{c.__module__}:{c.__qualname__}": c for c in classes}
+        if not own_classes:
+            _check_sizes(description, tensors)
+        builder = Builder(tensors, own_classes)
         model = builder.build(description, "")
         _load_states(builder, tensors)
+        if hasattr(model, "check"):
+            model.check()
         for module in builder.modules.values():
             module.eval().to(device)
     except InputError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except _BROKEN as error:
         raise _damaged(folder, error) from None
     return model
 
@@ -137,18 +155,43 @@ def _read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
         path = folder / _NUMBERS
         if not path.is_file():
             raise InputError(f"Expected {_NUMBERS} in {folder}; there is none. Save the model again.")
-        if checksum(path) != structure["sha256"][_NUMBERS]:
-            raise ValueError(f"{_NUMBERS} is not the one that was saved")
+        found = {_NUMBERS: checksum(path), _STRUCTURE: structure_checksum(structure)}
+        if altered := [name for name, sha256 in found.items() if sha256 != structure["sha256"][name]]:
+            raise ValueError(f"{altered[0]} is not the one that was saved")
         # Copies are aligned as torch aligns its own tensors: the rounding of a product depends on it.
         return structure["model"], {name: value.clone() for name, value in load_file(path).items()}
     except InputError:
         raise
-    except (SafetensorError, OSError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, *_BROKEN) as error:
         raise _damaged(folder, error) from None
 
 
 def _is_object(description: Any) -> bool:
     return isinstance(description, dict) and "class" in description
+
+
+def structure_checksum(structure: dict[str, Any]) -> str:
+    content = json.dumps({name: structure[name] for name in ("format", "radogaga", "model")}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _check_sizes(description: Any, tensors: dict[str, Tensor]) -> None:
+    """Build a model without memory, and raise `ValueError` if its sizes are not those of the saved tensors."""
+    with torch.device("meta"):
+        builder = Builder(tensors, {})
+        builder.build(description, "")
+    others = 0
+    for path, module in builder.modules.items():
+        prefix = f"{path}." if path else ""
+        state = module.state_dict()
+        for name, value in state.items():
+            saved = tensors.get(prefix + name)
+            if saved is not None and saved.shape != value.shape:
+                raise ValueError(f"{prefix + name} has shape {tuple(saved.shape)}, not {tuple(value.shape)}")
+        others += sum(value.numel() for name, value in module.named_buffers() if name not in state)
+        others += sum(value.numel() for name, value in state.items() if prefix + name not in tensors)
+    if others > _MAX_OTHER_NUMBERS + sum(value.numel() for value in tensors.values()):
+        raise ValueError("it asks for more numbers than were saved")
 
 
 def _load_states(builder: Builder, tensors: dict[str, Tensor]) -> None:
@@ -164,6 +207,8 @@ def _load_states(builder: Builder, tensors: dict[str, Tensor]) -> None:
         unexpected = [name for name in unexpected if prefix + name not in builder.arguments]
         if missing or unexpected:
             raise ValueError(f"tensors missing: {missing[:3]}, unknown: {unexpected[:3]}")
+        if broken := [name for name, value in now.items() if not value.isfinite().all()]:
+            raise ValueError(f"{prefix + broken[0]} is not finite")
 
 
 def _damaged(folder: Path, error: Exception) -> InputError:

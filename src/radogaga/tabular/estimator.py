@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from radogaga._utils.checks import check_device
+from radogaga._utils.checks import check_device, warn_user
 from radogaga._utils.progress import print_steps
 from radogaga.errors import InputError
 from radogaga.tabular.columns.encoder import EncodedRows
@@ -264,6 +264,11 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         """Read an estimator that `save` wrote, with the same scores to the last bit."""
         model = TabularModel.load(folder)
         estimator = cls(**{name: model.parameters[name] for name in cls().get_params() if name in model.parameters})
+        try:
+            check_device(estimator.device)
+        except InputError:
+            warn_user(f"The model was trained on {estimator.device}, which is not here. It is loaded on the CPU.")
+            estimator.device = "cpu"
         if model.density is not None:
             model.density.to(estimator.device)
         names = model.encoder.names

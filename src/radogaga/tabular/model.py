@@ -257,6 +257,14 @@ class TabularModel:
             )
         return model
 
+    def check(self) -> None:
+        """Raise an error if the parts do not fit together, as those of an altered file may not."""
+        rows = self.reference_rows[:1]
+        again = self.read(self.encoder.decode(*self.unpack(rows)))
+        made = np.concatenate([self.score_packed(rows), self.calibration.p_value(self.score(again))])
+        if len(self.encoder.labels) != len(self.encoder.column_types) or not np.isfinite(made).all():
+            raise ValueError("its parts do not fit together")
+
     @torch.no_grad()
     def _in_batches(self, function: Callable[[Tensor], Tensor], x: Array) -> Array:
         assert self.density is not None
