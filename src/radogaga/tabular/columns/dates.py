@@ -18,8 +18,8 @@ def date_cycles(seconds: Array, *, yearly: bool) -> Array:
     --------
     >>> import numpy as np
     >>> from radogaga.tabular.columns.dates import DAY, date_cycles
-    >>> date_cycles(np.array([DAY / 4]), yearly=False)[0, :2].round(3)
-    array([1., 0.])
+    >>> date_cycles(np.array([DAY / 8]), yearly=False)[0, :2].round(3)
+    array([0.707, 0.707])
     """
     phases = [2 * np.pi * seconds / period for period in (DAY, WEEK, *([YEAR] if yearly else []))]
     return np.stack([function(phase) for phase in phases for function in (np.sin, np.cos)], 1)
