@@ -36,7 +36,8 @@ from .method.training.history import History
 from .method.training.loop import fit
 from .method.training.mixture_warmup import fit_with_mixture
 from .tabular.calibration import Calibration
-from .tabular.categorical import CategoricalDensity, CategoryTable
+from .tabular.categorical import CategoricalDensity
+from .tabular.category_table import CategoryTable
 from .tabular.columns.categories import CategoryEncoder
 from .tabular.columns.encoder import TableEncoder
 from .tabular.columns.one_hot import OneHotTableEncoder
@@ -45,6 +46,7 @@ from .tabular.estimator import RaDOGAGA
 from .tabular.explanation import Explanation
 from .tabular.model import TabularModel
 from .tabular.standardize import Standardizer
+from .tabular.training_columns import TrainingColumns
 from .version import __version__
 
 __all__ = [
@@ -102,6 +104,7 @@ __all__ = [
     "TableEncoder",
     "TabularModel",
     "Terms",
+    "TrainingColumns",
     "TwoScaleDensity",
     "UniformNoise",
     "__version__",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from radogaga._utils.batching import rows_in_memory
 from radogaga._utils.checks import format_value
-from radogaga.tabular.categorical import Codes
+from radogaga.tabular.category_table import Codes
 from radogaga.tabular.columns.encoder import EncodedRows
 from radogaga.tabular.defaults import QUADRATURE_POINTS
 from radogaga.tabular.standardize import Array
