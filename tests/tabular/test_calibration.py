@@ -1,6 +1,9 @@
 """Alarm rates: what is promised holds, and what cannot be promised is said."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from radogaga import InputError, RaDOGAGA
@@ -40,3 +43,67 @@ def test_an_alarm_rate_that_cannot_be_promised_is_said(rows, said):
 def test_two_thresholds_are_refused():
     with pytest.raises(InputError, match="contamination or alarm_rate; got both"):
         small(alarm_rate=0.1, contamination=0.1).fit(np.ones((3, 2)))
+
+
+# -- the default threshold ------------------------------------------------------------------------------------------
+
+
+def normal(rows, random):
+    return random.normal(size=(rows, 3))
+
+
+def heavy_tailed(rows, random):
+    return random.standard_t(3, size=(rows, 3))
+
+
+def categories(rows, random):
+    kind = random.choice(6, rows, p=[0.5, 0.25, 0.12, 0.08, 0.03, 0.02])
+    amount = random.lognormal(3 + 0.3 * kind, 0.6)
+    return pd.DataFrame({"amount": amount, "kind": [f"k{k}" for k in kind], "fee": amount * 0.02})
+
+
+@pytest.mark.parametrize("table", [normal, heavy_tailed, categories])
+def test_about_one_new_row_in_a_hundred_is_an_alarm_by_default(table):
+    rates = []
+    for seed in range(10):
+        random = np.random.RandomState(seed)
+        model = small(max_steps=0, smoothness="coarse").fit(table(400, random))
+        rates.append((model.predict(table(2000, random)) < 0).mean())
+    assert 0.005 <= np.mean(rates) <= 0.015
+
+
+@pytest.mark.parametrize("steps", [0, 300])
+@pytest.mark.parametrize("smoothness", ["coarse", "fine", "two-scale"])
+def test_p_values_of_new_rows_are_uniform_though_training_rows_calibrate(steps, smoothness):
+    random = np.random.RandomState(0)
+    mix = random.normal(size=(3, 8))
+
+    def table(rows):
+        return random.normal(size=(rows, 3)) @ mix + 0.2 * random.normal(size=(rows, 8))
+
+    model = small(max_steps=steps, smoothness=smoothness).fit(table(600))
+    p = model.p_value(table(2000))
+    assert len(model.calibration_scores_) == 570
+    assert all(abs((p <= level).mean() - level) < 0.06 for level in (0.05, 0.2, 0.5, 0.8))
+
+
+def test_a_training_row_counts_as_it_is_not_clipped():
+    x = np.random.RandomState(0).normal(size=(200, 2))
+    x[7] = 1e4, 0.0
+    lowest = small(max_steps=0).fit(x).calibration_scores_[0]
+    assert lowest < -1000
+
+
+def test_training_rows_do_not_calibrate_what_is_promised():
+    x = np.random.RandomState(0).normal(size=(400, 2))
+    assert len(small(alarm_rate=0.05, max_steps=0).fit(x).calibration_scores_) == 20
+
+
+def test_too_few_rows_for_the_default_rate_are_said():
+    x = np.random.RandomState(0).normal(size=(110, 2))
+    with pytest.warns(UserWarning, match=r"98 calibration scores are too few.* takes 99.*expect 0\.01 .*Pass 109"):
+        small(max_steps=0).fit(x[:108])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small(max_steps=0).fit(x)
+        small(max_steps=0, contamination=0.1).fit(x[:60])

@@ -80,7 +80,7 @@ def test_typical_rows_score_higher(fitted):
 
 
 @each_smoothness
-@pytest.mark.parametrize(("rows", "wild"), [(60, 1), (150, 3), (3000, 3)])
+@pytest.mark.parametrize(("rows", "wild"), [(60, 1), (150, 3), (1500, 3)])
 def test_a_few_outliers_among_the_training_rows_hide_no_anomaly(rows, wild, smoothness):
     random = np.random.default_rng(0)
     x = random.normal(size=(rows, 3)) @ random.normal(size=(3, 6)) + 0.1 * random.normal(size=(rows, 6))
@@ -100,7 +100,7 @@ def test_units_of_a_column_move_the_log_density_by_their_logarithm():
     assert np.allclose(other.score_samples(x * [1024.0, 1.0, 1.0]), model.score_samples(x) - np.log(1024), atol=1e-6)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     scale=st.lists(st.floats(-8, 8), min_size=3, max_size=3),
     shift=st.lists(st.floats(-3, 3), min_size=3, max_size=3),
@@ -113,7 +113,7 @@ def test_shifting_and_rescaling_columns_keeps_the_ranking(scale, shift):
     assert stats.spearmanr(model.score_samples(new), other.score_samples(new * factor + offset))[0] > 0.999
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(order=st.permutations(range(3)))
 def test_order_of_columns_hardly_moves_the_ranking(order):
     x, new = curved(400), curved(200, seed=1)
@@ -152,8 +152,9 @@ def test_contamination_is_the_share_of_training_rows_called_anomalies():
     assert (small(contamination=0.2).fit_predict(x) == -1).mean() == pytest.approx(0.2)
 
 
-def test_offset_is_the_alarm_rate_on_rows_held_out(fitted):
-    assert fitted.offset_ == np.quantile(fitted.calibration_scores_, 0.01)
+def test_offset_leaves_one_in_a_hundred_of_the_calibration_scores_under_it(fitted):
+    scores = fitted.calibration_scores_
+    assert fitted.offset_ == scores[(len(scores) + 1) // 100 - 1]
     assert (fitted.predict(curved(400)) == np.where(fitted.decision_function(curved(400)) < 0, -1, 1)).all()
 
 

@@ -16,6 +16,8 @@ MIN_HELD_OUT = 20
 ROWS_PER_HELD_OUT = 10
 #: At most one row in this many calibrates a threshold that the user has asked for.
 ROWS_PER_CALIBRATION = 4
+#: Where fewer rows than this are held out, training rows calibrate, too, up to as many in all.
+MAX_ROWS_TO_CALIBRATE = 2_000
 #: Whole weights are repeated exactly up to this many rows in all; beyond, rows are drawn.
 MAX_REPEATED_ROWS = 1_000_000
 #: Default share of normal rows below the threshold: scikit-learn's detectors call .1 of the training rows anomalies,
@@ -106,6 +108,17 @@ MAX_ROWS_FOR_TREE, MAX_ROWS_FOR_CENTRE_TABLES = 10_000, 50_000
 MAX_CENTRE_COUNTS = 2_000_000
 #: Nats a row that centres' counts have to gain on held-out values to be kept: fewer are noise.
 MIN_LOCAL_GAIN = 0.002
+
+# -- drift --------------------------------------------------------------------------------------------------------
+
+#: Of files of rows without drift, at most this share is said to have drifted.
+DRIFT_LEVEL = 0.01
+#: Distances of distribution functions, and differences of shares, below this are of no consequence.
+MIN_DRIFT = 0.05
+#: Quantiles kept of each number, and categories of each column that are compared one by one.
+QUANTILES_TO_COMPARE, MAX_CATEGORIES_TO_COMPARE = 101, 100
+#: Training rows at most that later rows are compared with.
+MAX_ROWS_TO_COMPARE = 50_000
 
 # -- what is reported ---------------------------------------------------------------------------------------------
 

@@ -86,6 +86,14 @@ def coarse_prior(density: Density | TwoScaleDensity) -> KernelDensity | None:
     return next((part for part in candidates if isinstance(part, KernelDensity)), None)
 
 
+def residual_growth(autoencoder: Autoencoder, x: Tensor, held_out: Tensor | None, *, is_pca: bool) -> Tensor:
+    """Return how many times larger residuals of new rows are than those of training rows ``(n, M)``."""
+    x = x[: defaults.MAX_ROWS_TO_CROSS_VALIDATE]
+    held_out = None if held_out is None else held_out.to(x)
+    unseen = _unseen_residual(autoencoder, x, held_out, is_pca=is_pca)[: len(x)]
+    return (unseen.square().mean() / autoencoder.residual(x).square().mean().clamp_min(1e-12)).sqrt().clamp(1, 10)
+
+
 class _Distinct(NamedTuple):
     """Some of the distinct latents in a random order: a copy of a latent is not held out where another is trained on.
 

@@ -50,8 +50,9 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
     resolution : float or "auto"
         Details smaller than this are noise, in units of a column's spread.
     contamination : float or "auto"
-        Share of the training rows that `predict` calls anomalies, in (0, 0.5]. "auto": the threshold is the 1 %
-        quantile of the scores of training rows that were held out.
+        Share of the training rows that `predict` calls anomalies, in (0, 0.5]. "auto": the threshold is such that 1 %
+        of new normal rows lie under it, by the calibration scores. Fewer than 99 of them do not tell, and a warning
+        says what to expect.
     alarm_rate : float, optional
         The highest rate, in (0, 0.5], at which `predict` may call new rows of the training rows' distribution
         anomalies, whatever that distribution is. It takes 1 / alarm_rate rows or more to hold out; where they are a
@@ -87,8 +88,9 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
     offset_ : float
         Scores below it are anomalies: ``decision_function = score_samples - offset_``.
     calibration_scores_ : ndarray
-        Sorted scores of the held-out rows, which only encoding and standardising have seen; of all rows where they are
-        fewer than 50.
+        Sorted scores of the held-out rows, which only encoding and standardising have seen. Where these are fewer than
+        2,000 and no `alarm_rate` is given, those of training rows are among them, up to 2,000 in all, each without its
+        own part in the kernel density and in the counts of categories.
     n_components_, resolution_
         What "auto" has become.
     explained_variance_ratio_ : ndarray
@@ -221,11 +223,18 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
     def p_value(self, X: Any) -> Array:  # noqa: N803
         """Return conformal p-values, (k + 1) / (n + 1), k of the n calibration scores being as low or lower.
 
-        A new row of the training rows' distribution has a p-value of at most a with a probability of at most a. From
-        fewer than 50 rows none were held out, and the p-values are those of rows that the model has seen; copies by
-        weight may be on both sides, too.
+        A new row of the training rows' distribution has a p-value of at most a with a probability of at most a: with
+        an `alarm_rate` and 50 rows or more whatever that distribution is, else as far as the autoencoder has not
+        learned its training rows by heart, which was measured and is not proven. Copies by weight may be on both sides.
         """
         return self._model.calibration.p_value(self.score_samples(X))
+
+    def select(self, X: Any, fdr: float = 0.1) -> NDArray[np.bool_]:  # noqa: N803
+        """Return which rows are anomalies, ``(n,)``: of those, at most the share `fdr` is normal, in expectation.
+
+        See `TabularModel.select`.
+        """
+        return self._model.calibration.select(self.score_samples(X), fdr)
 
     def novel(self, X: Any) -> NDArray[np.bool_]:  # noqa: N803
         """Return which cells hold what no training row held, ``(n, M)``.

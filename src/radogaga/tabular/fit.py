@@ -15,15 +15,17 @@ from radogaga.method.autoencoder import Autoencoder
 from radogaga.method.isometry import measure_isometry
 from radogaga.method.training.history import History
 from radogaga.tabular import defaults
-from radogaga.tabular.calibration import Calibration
+from radogaga.tabular.calibration import Calibration, warn_of_alarm_rate, warn_of_default_rate
 from radogaga.tabular.categorical import CategoricalDensity
 from radogaga.tabular.columns.encoder import EncodedRows, TableEncoder
 from radogaga.tabular.density_fit import coarse_prior, fit_density
+from radogaga.tabular.left_out import left_out_scores
 from radogaga.tabular.model import TabularModel, pack
 from radogaga.tabular.outliers import outlier_bounds
 from radogaga.tabular.preprocessing import Split, order_rows, split
 from radogaga.tabular.standardize import Array, Standardizer
 from radogaga.tabular.training import TrainingConfig, train
+from radogaga.tabular.training_columns import TrainingColumns
 
 
 def fit_model(
@@ -55,7 +57,7 @@ def fit_model(
     contamination : float, optional
         Share of the training rows under the threshold.
     alarm_rate : float, optional
-        Highest rate at which new normal rows are called anomalies; by default near .01.
+        Highest rate at which new normal rows are called anomalies; by default near .01, which is not promised.
     n_jobs : int, optional
         Threads that score.
     parameters : dict, optional
@@ -117,15 +119,35 @@ def _calibrated(
     n_jobs: int | None,
 ) -> TabularModel:
     """Return a model with its threshold, its calibration scores and the rows that explanations refer to."""
-    held_out = parts.calibration is not None
-    scores = model.score_packed(packed if parts.calibration is None else parts.calibration, n_jobs)
-    calibration = Calibration.fit(scores, alarm_rate, held_out=held_out)
+    scores = np.empty(0) if parts.calibration is None else model.score_packed(parts.calibration, n_jobs)
+    if alarm_rate is not None:
+        warn_of_alarm_rate(alarm_rate, len(scores), held_out=len(scores) > 0)
+    if alarm_rate is None or not len(scores):
+        # What is promised rests on held-out rows alone.
+        scores = np.concatenate([scores, _left_out(model, parts, defaults.MAX_ROWS_TO_CALIBRATE - len(scores))])
+    calibration = Calibration.fit(scores, defaults.ALARM_RATE if alarm_rate is None else alarm_rate)
     if contamination is not None:
         threshold = float(np.quantile(model.score_packed(packed, n_jobs), contamination))
         calibration = replace(calibration, threshold=threshold)
+    elif alarm_rate is None:
+        warn_of_default_rate(len(scores))
     candidates = parts.train[: defaults.MAX_REFERENCE_ROWS]
     score = model.score_packed(candidates, n_jobs)
-    return replace(model, calibration=calibration, reference_rows=candidates[score >= np.median(score)])
+    x, codes = model.unpack(parts.train)
+    return replace(
+        model,
+        calibration=calibration,
+        reference_rows=candidates[score >= np.median(score)],
+        training_columns=TrainingColumns.fit(x[:, : model.encoder.has_position.sum()], codes),
+    )
+
+
+def _left_out(model: TabularModel, parts: Split, count: int) -> Array:
+    """Return left-out scores of at most as many training rows."""
+    if count <= 0:
+        return np.empty(0)
+    trained, stopping = _clipped(model.standardizer, parts)
+    return left_out_scores(model, parts.train[:count], trained, stopping)
 
 
 def _clipped(standardizer: Standardizer, rows: Split) -> tuple[Tensor, Tensor | None]:

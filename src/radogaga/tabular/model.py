@@ -22,11 +22,13 @@ from radogaga.method.density.two_scale import TwoScaleDensity
 from radogaga.method.isometry import Isometry
 from radogaga.method.training.history import History
 from radogaga.tabular.calibration import Calibration
-from radogaga.tabular.categorical import CategoricalDensity, Codes
+from radogaga.tabular.categorical import CategoricalDensity
+from radogaga.tabular.category_table import Codes
 from radogaga.tabular.columns.encoder import EncodedRows, TableEncoder
 from radogaga.tabular.defaults import BATCH_ROWS
 from radogaga.tabular.explanation import Explanation, explain
 from radogaga.tabular.standardize import Array, Standardizer
+from radogaga.tabular.training_columns import TrainingColumns
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class TabularModel:
     categorical : CategoricalDensity or None
         Of codes given latents; None where there are none.
     calibration : Calibration
-        Held-out scores and the threshold.
+        Scores of normal rows and the threshold.
     reference_rows : ndarray
         Training rows that score well, numbers and codes side by side: what explained rows are compared with.
     explained_variance_ratio : ndarray
@@ -66,6 +68,8 @@ class TabularModel:
         The settings that it was fitted with, as JSON has them.
     id_column : str, optional
         The name of a column of identifiers that was left out.
+    training_columns : TrainingColumns, optional
+        What each column held, for comparison with later rows; models of earlier versions have none.
 
     Examples
     --------
@@ -88,6 +92,7 @@ class TabularModel:
     history: History
     parameters: dict[str, Any] = field(default_factory=dict)
     id_column: str | None = None
+    training_columns: TrainingColumns | None = None
 
     @property
     def n_components(self) -> int:
@@ -159,16 +164,26 @@ class TabularModel:
         return density.log_prob_batch(rows, "isometric", include_residual=True).cpu()
 
     def p_value(self, X: Any) -> Array:  # noqa: N803
-        """Return the conformal p-value of rows: the share of held-out rows that score as low, ``(n, M) -> (n,)``.
+        """Return the conformal p-value of rows: the share of calibration scores as low, ``(n, M) -> (n,)``.
 
-        A new row of the training rows' distribution has a p-value of at most a with a probability of at most a. From
-        fewer than 50 rows none were held out, and the p-values are those of rows that the model has seen.
+        A new row of the training rows' distribution has a p-value of at most a with a probability of at most a; see
+        `RaDOGAGA.p_value`.
         """
         return self.calibration.p_value(self.score(X))
 
     def predict(self, X: Any) -> NDArray[np.int64]:  # noqa: N803
         """Return -1 for anomalies, rows that score below the threshold, and 1 for all others, ``(n, M) -> (n,)``."""
         return np.where(self.calibration.is_anomaly(self.score(X)), -1, 1)
+
+    def select(self, X: Any, fdr: float = 0.1) -> NDArray[np.bool_]:  # noqa: N803
+        """Return which rows are anomalies, with a bound on the share of false ones among them, ``(n, M) -> (n,)``.
+
+        Of the rows that are selected, at most `fdr` are normal, in expectation over tables and rows (Benjamini and
+        Hochberg's rule on conformal p-values; Bates et al., Annals of Statistics 51, 2023). All rows are judged
+        together: with more anomalies among them, more are selected. With n calibration scores a selection of B rows
+        has at least B / (fdr (n + 1)) rows or none, so that few anomalies among many rows take many training rows.
+        """
+        return self.calibration.select(self.score(X), fdr)
 
     def novel(self, X: Any) -> NDArray[np.bool_]:  # noqa: N803
         """Return which cells hold what no training row held, ``(n, M)``.
@@ -259,10 +274,11 @@ class TabularModel:
 
     def check(self) -> None:
         """Raise an error if the parts do not fit together, as those of an altered file may not."""
-        rows = self.reference_rows[:1]
+        rows = self.reference_rows[:99]  # more than one, which would fit beside any number of others
         again = self.read(self.encoder.decode(*self.unpack(rows)))
-        made = np.concatenate([self.score_packed(rows), self.calibration.p_value(self.score(again))])
-        if len(self.encoder.labels) != len(self.encoder.column_types) or not np.isfinite(made).all():
+        contributions = self.explain(again.take(np.arange(min(2, len(rows))))).contributions
+        made = [self.score_packed(rows), self.p_value(again), contributions.ravel()]
+        if len(self.encoder.labels) != len(self.encoder.column_types) or not np.isfinite(np.concatenate(made)).all():
             raise ValueError("its parts do not fit together")
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,8 +18,17 @@ from radogaga.method.density.residuals import GaussianResidual, ResidualDistribu
 from radogaga.method.jacobians import gram, jacobian
 from radogaga.method.objective import RateDistortion
 from radogaga.method.prior_features import ResidualFeatures
+from radogaga.method.priors.stacked import StackedPrior
 
 Volume = Literal["isometric", "exact"]
+
+
+def log_prior(prior: nn.Module, z: Tensor, known: Mapping[nn.Module, Tensor]) -> Tensor:
+    """Return log P(z) under a prior, ``(B, N) -> (B,)``, that of the prior or of its components being known or not."""
+    if prior in known:
+        return known[prior]
+    log_prob: Tensor = prior.log_prob(z, known) if isinstance(prior, StackedPrior) else prior.log_prob(z)
+    return log_prob
 
 
 class Projection(NamedTuple):
@@ -127,9 +137,12 @@ class Density(nn.Module):
         z = autoencoder.encode_scaled(s)
         return Projection(z, s - autoencoder.decode_scaled(z))
 
-    def log_joint(self, projection: Projection) -> Tensor:
-        """Return the log density of latents and residual together, ``(B,)``, per unit of scaled rows."""
-        return self.model.prior.log_prob(projection.z) + self.residual.log_prob(projection.residual)
+    def log_joint(self, projection: Projection, known: Mapping[nn.Module, Tensor] | None = None) -> Tensor:
+        """Return the log density of latents and residual together, ``(B,)``, per unit of scaled rows.
+
+        Of priors that are `known`, the log density of the latents is given already.
+        """
+        return log_prior(self.model.prior, projection.z, known or {}) + self.residual.log_prob(projection.residual)
 
     @torch.no_grad()
     def sample(self, n: int, *, include_residual: bool = False) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from radogaga._utils.checks import check_rows
 from radogaga._utils.storage import save
-from radogaga.method.density.density import Density, Volume
+from radogaga.method.density.density import Density, Projection, Volume, log_prior
 from radogaga.method.density.residuals import ResidualDistribution
 from radogaga.method.objective import RateDistortion
 from radogaga.method.priors.stacked import StackedPrior
@@ -151,13 +152,21 @@ class TwoScaleDensity(nn.Module):
         """Write the density with its model as a folder that `radogaga.load` reads."""
         save(self, folder)
 
-    def _log_prob(self, x: Tensor, volume: Volume) -> Tensor:
-        model = self.coarse.model
-        z, residual = self.coarse.project(x)
-        coarse_prior = model.prior.log_prob(z)
+    def log_joint(self, projection: Projection, known: Mapping[nn.Module, Tensor] | None = None) -> Tensor:
+        """Return the log density of latents and residual together, ``(B,)``, per unit of scaled rows.
+
+        Of priors that are `known`, the log density of the latents is given already.
+        """
+        z, residual = projection
+        coarse_prior = log_prior(self.model.prior, z, known or {})
         joint = coarse_prior + self.coarse.residual.log_prob(residual)
-        if not self.gate_closed:
-            fine = self.fine_prior.log_prob(z, known={model.prior: coarse_prior})
-            fine = fine + self.fine_residual.log_prob(residual)
-            joint = torch.logaddexp(joint, fine + self.log_gate(joint) - self.log_mass) - math.log(2)
-        return joint + self.coarse.log_volume(z, volume) + model.autoencoder.scaling.log_volume(x)
+        if self.gate_closed:
+            return joint
+        fine = self.fine_prior.log_prob(z, known={self.model.prior: coarse_prior, **(known or {})})
+        fine = fine + self.fine_residual.log_prob(residual)
+        return torch.logaddexp(joint, fine + self.log_gate(joint) - self.log_mass) - math.log(2)
+
+    def _log_prob(self, x: Tensor, volume: Volume) -> Tensor:
+        projection = self.coarse.project(x)
+        log_volume = self.coarse.log_volume(projection.z, volume)
+        return self.log_joint(projection) + log_volume + self.model.autoencoder.scaling.log_volume(x)
