@@ -27,17 +27,6 @@ from radogaga.version import __version__
 
 FORMAT = "radogaga 2"
 _STRUCTURE, _NUMBERS = "model.json", "model.safetensors"
-# What parts that do not fit together raise.
-_BROKEN = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 _MAX_OTHER_NUMBERS = 2**22
 _FILES = {FORMAT: {_STRUCTURE, _NUMBERS}, **FORMER_FILES}
 
@@ -119,7 +108,7 @@ def load(folder: str | Path, *, classes: Iterable[type] = (), device: str | torc
             module.eval().to(device)
     except InputError:
         raise
-    except _BROKEN as error:
+    except Exception as error:  # whatever parts that do not fit together raise
         raise _damaged(folder, error) from None
     return model
 
@@ -162,7 +151,7 @@ def _read(folder: Path) -> tuple[Any, dict[str, Tensor]]:
         return structure["model"], {name: value.clone() for name, value in load_file(path).items()}
     except InputError:
         raise
-    except (SafetensorError, OSError, *_BROKEN) as error:
+    except (SafetensorError, OSError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise _damaged(folder, error) from None
 
 

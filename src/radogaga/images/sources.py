@@ -119,7 +119,7 @@ def _open_zip(path: Path, stack: ExitStack) -> Source:
     components = (
         (info.filename.replace("\\", "/"), _Member(info, info.file_size, _zip_refusal(info)))
         for info in archive.infolist()
-        if not info.is_dir()
+        if info.filename and not info.is_dir()
     )
     return _source(components, fetch)
 

@@ -274,11 +274,16 @@ class TabularModel:
 
     def check(self) -> None:
         """Raise an error if the parts do not fit together, as those of an altered file may not."""
-        rows = self.reference_rows[:99]  # more than one, which would fit beside any number of others
-        again = self.read(self.encoder.decode(*self.unpack(rows)))
-        contributions = self.explain(again.take(np.arange(min(2, len(rows))))).contributions
-        made = [self.score_packed(rows), self.p_value(again), contributions.ravel()]
-        if len(self.encoder.labels) != len(self.encoder.column_types) or not np.isfinite(np.concatenate(made)).all():
+        x, codes = self.unpack(self.reference_rows[:99])
+        rows = self.read(self.encoder.decode(x, codes))
+        few = rows.take(np.arange(min(9, len(x))))  # more than one, which would fit beside any number of others
+        made = np.concatenate([self.score(few), self.calibration.p_value(self.score_packed(self.reference_rows[:1]))])
+        shapes = (
+            x.shape == rows.x.shape,
+            codes.shape == rows.codes.shape,
+            rows.novel.shape[1] == len(self.encoder.labels),
+        )
+        if not (all(shapes) and np.isfinite(made).all()):
             raise ValueError("its parts do not fit together")
 
     @torch.no_grad()
