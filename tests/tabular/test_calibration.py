@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radogaga import InputError, RaDOGAGA
+from radogaga import Calibration, InputError, RaDOGAGA
 
 
 def small(**options) -> RaDOGAGA:
@@ -107,3 +107,38 @@ def test_too_few_rows_for_the_default_rate_are_said():
         warnings.simplefilter("error")
         small(max_steps=0).fit(x)
         small(max_steps=0, contamination=0.1).fit(x[:60])
+
+
+# -- selection ------------------------------------------------------------------------------------------------------
+
+
+def test_selection_is_the_rule_of_benjamini_and_hochberg():
+    random = np.random.RandomState(0)
+    calibration = Calibration.fit(random.normal(size=500))
+    scores = np.concatenate([random.normal(size=400), random.normal(-4, 1, 100)])
+    p = calibration.p_value(scores)
+    ordered = np.sort(p)
+    below = np.flatnonzero(ordered <= 0.1 * np.arange(1, 501) / 500)
+    assert np.array_equal(calibration.select(scores, 0.1), p <= ordered[below[-1]])
+    assert not calibration.select(np.full(9, 5.0), 0.1).any()
+    assert calibration.select(np.empty(0)).shape == (0,)
+
+
+def test_of_selected_rows_at_most_the_asked_share_is_normal():
+    shares, found = [], []
+    for seed in range(40):
+        random = np.random.RandomState(seed)
+        model = small(max_steps=0, smoothness="coarse").fit(random.normal(size=(1000, 2)))
+        rows = random.normal(size=(1000, 2))
+        rows[:50] += 6
+        selected = model.select(rows, fdr=0.2)
+        shares.append(selected[50:].sum() / max(selected.sum(), 1))
+        found.append(selected[:50].mean())
+    assert np.mean(shares) <= 0.22
+    assert np.mean(found) > 0.9
+
+
+@pytest.mark.parametrize("fdr", [0, 1, -0.1])
+def test_an_fdr_that_cannot_be_is_refused(fdr):
+    with pytest.raises(InputError, match="fdr between 0 and 1"):
+        Calibration.fit(np.arange(9.0)).select(np.zeros(3), fdr)

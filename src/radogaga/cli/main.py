@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from radogaga.cli import data, images, reproduce, tables
+from radogaga.cli import data, images, monitoring, reproduce, tables
 from radogaga.errors import InputError
 from radogaga.version import __version__
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 tables.register(app)
+monitoring.register(app)
 app.add_typer(images.app, name="images")
 app.add_typer(reproduce.app, name="reproduce")
 app.add_typer(data.app, name="data")

@@ -96,6 +96,9 @@ def score(
     data: Annotated[Path, typer.Argument(help=f"The rows to score, of any number. {_TABLE}")],
     out: Annotated[Path, typer.Option(help=f"Where to write id or row, score, p-value, alarm, reasons. {_WRITTEN}")],
     reasons: Annotated[int, typer.Option(min=0, max=100, help="For how many columns to say why, for alarms.")] = 0,
+    fdr: Annotated[
+        float | None, typer.Option(help="Select rows too: of those at most this share is normal, 0.1 say.")
+    ] = None,
     id_column: Annotated[str | None, _ID] = None,
     device: Annotated[str, _DEVICE] = "cpu",
     force: Annotated[bool, _FORCE] = False,
@@ -111,9 +114,13 @@ def score(
     check_may_replace(out, is_scores, force=force)
     fitted = TabularModel.load(model, device=device)
     with warnings_as_notes(), progress_bar("rows scored", quiet=quiet) as progress:
-        done = score_file(fitted, data, out, id_column=id_column, reasons=reasons, progress=progress)
+        done = score_file(fitted, data, out, id_column=id_column, reasons=reasons, fdr=fdr, progress=progress)
     plural = "" if done.alarms == 1 else "s"
     lines = [f"{out}: {done.rows:,} rows, {done.alarms:,} alarm{plural} ({done.alarms / done.rows:.2%})"]
+    if done.selected is not None:
+        lines[0] += f", {done.selected:,} selected (of those at most {fdr:.0%} are normal, in expectation)"
+    if done.drift is not None and done.drift.found:
+        lines.append(f"  drift: {done.drift}")
     lines += [f"  {name}: never seen in training in {count:,} rows" for name, count in list(done.novel.items())[:20]]
     lines += [
         f"  {name}: outside what training held in {count:,} of {done.rows:,} rows"

@@ -117,6 +117,9 @@ DRIFT_LEVEL = 0.01
 MIN_DRIFT = 0.05
 #: Quantiles kept of each number, and categories of each column that are compared one by one.
 QUANTILES_TO_COMPARE, MAX_CATEGORIES_TO_COMPARE = 101, 100
+#: Categories with at least this count in half of the training rows are compared one by one: of rarer ones those that
+#: are frequent by chance would be chosen, and be rarer later.
+MIN_COUNT_TO_COMPARE = 25
 #: Training rows at most that later rows are compared with.
 MAX_ROWS_TO_COMPARE = 50_000
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from radogaga.method.density.density import Projection
 from radogaga.method.density.two_scale import TwoScaleDensity
 from radogaga.method.priors.kernel_density import KernelDensity
-from radogaga.tabular.categorical import CategoricalDensity, CategoryTable, Codes
+from radogaga.tabular.categorical import CategoricalDensity
+from radogaga.tabular.category_table import CategoryTable, Codes
 from radogaga.tabular.density_fit import coarse_prior, residual_growth
 from radogaga.tabular.model import TabularModel
 from radogaga.tabular.standardize import Array

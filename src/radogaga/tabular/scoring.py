@@ -20,6 +20,7 @@ from radogaga.tabular.columns.types import ColumnType
 from radogaga.tabular.files.cells import LITERAL
 from radogaga.tabular.files.table_files import Source, Types, as_frame, is_marked, open_source, writing
 from radogaga.tabular.model import TabularModel
+from radogaga.tabular.monitoring import Drift, DriftMonitor
 from radogaga.tabular.standardize import Array
 
 Progress = Callable[[int, int | None], None]
@@ -34,7 +35,7 @@ _CSV_TYPES = {
     ColumnType.BOOLEAN: pa.bool_(),
     ColumnType.CATEGORY: pa.string(),
 }
-_HEADER = re.compile(rb'"([^"]|"")*","score","p_value","alarm"(,"reason_\d+")*\n')
+_HEADER = re.compile(rb'"([^"]|"")*","score","p_value","alarm"(,"selected")?(,"reason_\d+")*\n')
 
 
 @dataclass
@@ -45,6 +46,10 @@ class ScoredFile:
     ----------
     rows, alarms : int
         How many there were.
+    selected : int, optional
+        How many were selected, if rows were to be.
+    drift : Drift, optional
+        How the rows differ from the training rows.
     novel : dict
         For each column that held some, in how many rows it held what no training row did.
     outside : dict
@@ -55,6 +60,8 @@ class ScoredFile:
 
     rows: int = 0
     alarms: int = 0
+    selected: int | None = None
+    drift: Drift | None = None
     novel: dict[str, int] = field(default_factory=dict)
     outside: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
@@ -75,6 +82,7 @@ def score_file(
     *,
     id_column: str | None = None,
     reasons: int = 0,
+    fdr: float | None = None,
     progress: Progress = lambda done, total: None,
     max_rows: int = 65_536,
 ) -> ScoredFile:
@@ -90,6 +98,9 @@ def score_file(
         The column of identifiers; by default rows are numbered from 0.
     reasons : int
         For how many columns to say how they lower an alarm's score.
+    fdr : float, optional
+        Select rows of which at most this share is normal, in expectation, see `TabularModel.select`: then the file is
+        scored twice, as what is selected depends on all rows.
     progress : callable
         Called with the number of rows done and in all.
     max_rows : int
@@ -120,19 +131,70 @@ def score_file(
     if out.exists() and out.samefile(path):
         raise InputError(f"Expected another file to write than the one to read; got {out} twice. Rename one.")
     file = _File.open(model, path, id_column, max_rows=max_rows)
-    done = ScoredFile(left_out=file.left_out)
-    with writing(out, _schema(file, reasons)) as write:
+    highest_rank = None if fdr is None else _highest_rank(model, file, fdr)
+    done, monitor = ScoredFile(left_out=file.left_out, selected=None if fdr is None else 0), DriftMonitor(model)
+    with writing(out, _schema(file, reasons, selects=fdr is not None)) as write:
         for batch in file.batches(model):
-            table = _as_record_batch(model, batch, file, reasons)
+            table = _as_record_batch(model, batch, file, reasons, highest_rank)
             write(table)
+            monitor.add(batch.rows, batch.score)
             done.rows += len(batch.score)
-            done.alarms += int(np.count_nonzero(table.column("alarm").to_numpy(zero_copy_only=False)))
+            done.alarms += _count_true(table, "alarm")
+            if done.selected is not None:
+                done.selected += _count_true(table, "selected")
             _add_counts(done.novel, file.names, batch.rows.novel)
             _add_counts(done.outside, file.names, model.outside(batch.rows))
             progress(done.rows, file.source.total)
         if not done.rows:
             raise file.has_no_rows()
+    done.drift = monitor.result()
     return done
+
+
+def measure_drift(
+    model: TabularModel,
+    path: Path,
+    *,
+    id_column: str | None = None,
+    progress: Progress = lambda done, total: None,
+    max_rows: int = 65_536,
+) -> Drift:
+    """Return how the rows of a file differ from the training rows, read in memory that does not grow with it."""
+    file, monitor, done = _File.open(model, path, id_column, max_rows=max_rows), DriftMonitor(model), 0
+    for batch in file.batches(model):
+        monitor.add(batch.rows, batch.score)
+        done += len(batch.score)
+        progress(done, file.source.total)
+    if not done:
+        raise file.has_no_rows()
+    return monitor.result()
+
+
+def score_with_labels(
+    model: TabularModel,
+    path: Path,
+    label: str,
+    *,
+    id_column: str | None = None,
+    progress: Progress = lambda done, total: None,
+) -> tuple[Array, list[str | None]]:
+    """Return the scores of a file's rows, and what a column of labels says of each, as text, None for nothing."""
+    file = _File.open(model, path, id_column)
+    if label not in file.source.names:
+        raise InputError(f"Expected a column {label!r} of labels in {path}; there is none. Pass another --label.")
+    if label in file.names:
+        raise InputError(f"Expected labels that the model has not seen; {label!r} is one of its columns. Fit without.")
+    scores: list[Array] = []
+    labels: list[str | None] = []
+    file = file._replace(types={**file.types, label: LITERAL})
+    for batch in file.batches(model, label):
+        assert batch.label is not None
+        scores.append(batch.score)
+        labels += batch.label.cast(pa.string()).to_pylist()
+        progress(len(labels), file.source.total)
+    if not labels:
+        raise file.has_no_rows()
+    return np.concatenate(scores), labels
 
 
 def is_scores(path: Path) -> bool:
@@ -182,12 +244,25 @@ def _add_counts(counts: dict[str, int], names: list[str], cells: NDArray[np.bool
             counts[name] = counts.get(name, 0) + count
 
 
+def _highest_rank(model: TabularModel, file: _File, fdr: float) -> int:
+    counts = np.zeros(len(model.calibration.scores) + 1, np.int64)
+    model.calibration.highest_rank(counts, fdr)  # a wrong fdr is told before the file is read
+    for batch in file.batches(model):
+        counts += np.bincount(model.calibration.rank(batch.score), minlength=len(counts))
+    return model.calibration.highest_rank(counts, fdr)
+
+
+def _count_true(table: pa.RecordBatch, column: str) -> int:
+    return int(np.count_nonzero(table.column(column).to_numpy(zero_copy_only=False)))
+
+
 class _Batch(NamedTuple):
     start: int
     frame: pd.DataFrame
     id: pa.Array | None
     rows: EncodedRows
     score: Array
+    label: pa.Array | None = None
 
 
 class _File(NamedTuple):
@@ -223,7 +298,7 @@ class _File(NamedTuple):
         types |= {name: LITERAL for name in ids if name not in types}
         return cls(path, source, names, ids, types, [name for name in source.names if name not in types])
 
-    def batches(self, model: TabularModel) -> Iterator[_Batch]:
+    def batches(self, model: TabularModel, label: str | None = None) -> Iterator[_Batch]:
         start = 0
         for batch in self.source.batches(self.types):
             frame = as_frame(batch.select(self.names), self.path)
@@ -233,7 +308,8 @@ class _File(NamedTuple):
                 where = f" (Rows count from row {start} of the file.)" if start else ""
                 raise InputError(f"{error}{where}") from None
             identifiers = batch.column(self.id[0]) if self.id else None
-            yield _Batch(start, frame, identifiers, rows, model.score(rows))
+            labels = None if label is None else batch.column(label)
+            yield _Batch(start, frame, identifiers, rows, model.score(rows), labels)
             start += len(batch)
 
     def has_no_rows(self) -> InputError:
@@ -246,22 +322,30 @@ def _as_model_input(model: TabularModel, frame: pd.DataFrame) -> Any:
     return frame.to_numpy() if names is None else frame.set_axis(list(names), axis=1)
 
 
-def _schema(file: _File, reasons: int) -> pa.Schema:
+def _schema(file: _File, reasons: int, *, selects: bool) -> pa.Schema:
     # Identifiers are written as text: a file's later rows may not hold what its first ones do.
     columns = [("score", pa.float64()), ("p_value", pa.float64()), ("alarm", pa.bool_())]
+    columns += [("selected", pa.bool_())] if selects else []
     columns += [(f"reason_{i + 1}", pa.string()) for i in range(reasons)]
     name = file.id[0] if file.id else "row"
     label = pa.field("id" if name in dict(columns) else name, pa.string() if file.id else pa.int64())
     return pa.schema([label, *columns])
 
 
-def _as_record_batch(model: TabularModel, batch: _Batch, file: _File, reasons: int) -> pa.RecordBatch:
+def _as_record_batch(
+    model: TabularModel, batch: _Batch, file: _File, reasons: int, highest_rank: int | None
+) -> pa.RecordBatch:
     n, calibration = len(batch.score), model.calibration
     label = np.arange(batch.start, batch.start + n) if batch.id is None else batch.id.cast(pa.string())
     alarm = calibration.is_anomaly(batch.score)
     columns = [pa.array(label), *map(pa.array, (batch.score, calibration.p_value(batch.score), alarm))]
-    columns += [pa.array(why, pa.string()) for why in _reasons(model, batch.rows, alarm, reasons)]
-    return pa.RecordBatch.from_arrays(columns, schema=_schema(file, reasons))
+    told = alarm
+    if highest_rank is not None:
+        selected = calibration.rank(batch.score) <= highest_rank
+        columns.append(pa.array(selected))
+        told = alarm | selected
+    columns += [pa.array(why, pa.string()) for why in _reasons(model, batch.rows, told, reasons)]
+    return pa.RecordBatch.from_arrays(columns, schema=_schema(file, reasons, selects=highest_rank is not None))
 
 
 def _reasons(model: TabularModel, rows: EncodedRows, alarm: Any, count: int) -> list[list[str | None]]:

@@ -8,7 +8,12 @@ from typing import Self
 import numpy as np
 
 from radogaga.tabular.category_table import Codes
-from radogaga.tabular.defaults import MAX_CATEGORIES_TO_COMPARE, MAX_ROWS_TO_COMPARE, QUANTILES_TO_COMPARE
+from radogaga.tabular.defaults import (
+    MAX_CATEGORIES_TO_COMPARE,
+    MAX_ROWS_TO_COMPARE,
+    MIN_COUNT_TO_COMPARE,
+    QUANTILES_TO_COMPARE,
+)
 from radogaga.tabular.standardize import Array
 
 
@@ -25,7 +30,7 @@ class TrainingColumns:
     below, up_to : ndarray
         Share of training rows below each of them, and of those that are no higher, ``(K, 101)``.
     categories : tuple of ndarray
-        For each column of codes, those that are compared, at most 100.
+        For each column of codes, those that are compared one by one, at most 100.
     counts : tuple of ndarray
         How many rows held each, and how many any other. Which codes are compared was decided by other rows: among the
         rows that decide, what is frequent by chance is counted as frequent.
@@ -36,7 +41,7 @@ class TrainingColumns:
     >>> from radogaga import TrainingColumns
     >>> columns = TrainingColumns.fit(np.arange(101.0)[:, None], np.array([[0]] * 61 + [[1]] * 40))
     >>> float(columns.quantiles[0, 50]), columns.categories[0], columns.counts[0]
-    (50.0, array([0, 1]), array([30, 20,  0]))
+    (50.0, array([0]), array([30, 20]))
     """
 
     rows: int
@@ -75,4 +80,4 @@ def count_codes(codes: Codes, known: Codes) -> Codes:
 def _most_frequent(codes: Codes) -> Codes:
     counts = np.bincount(codes[codes >= 0])
     frequent = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES_TO_COMPARE]
-    return frequent[counts[frequent] > 0]
+    return frequent[counts[frequent] >= MIN_COUNT_TO_COMPARE]
