@@ -86,9 +86,9 @@ def test_a_hundred_thousand_distinct_strings(tmp_path):
         (mixed(1), "at least 2 rows"),
         (mixed(0), "0 rows under 6 columns"),
         (mixed(3)[[]], "columns"),
-        (mixed(30).assign(income=np.inf), "got inf in row 0, column income"),
-        (mixed(30).assign(age=[-np.inf] * 30), "got -inf in row 0, column age"),
-        (mixed(30).assign(city=[["a", "b"]] * 30), "cells of column city; got lists"),
+        (mixed(30).assign(income=np.inf), "got inf in row 0, column 'income'"),
+        (mixed(30).assign(age=[-np.inf] * 30), "got -inf in row 0, column 'age'"),
+        (mixed(30).assign(city=[["a", "b"]] * 30), "cells of column 'city'; got lists"),
     ],
     ids=["constant", "one row", "no rows", "no columns", "inf", "-inf", "lists"],
 )
@@ -100,7 +100,7 @@ def test_hostile_tables_are_refused_in_one_line(table, said):
 
 def test_infinities_are_refused_when_scoring_too():
     model = fit(mixed(60))
-    with pytest.raises(InputError, match="got inf in row 2, column income"):
+    with pytest.raises(InputError, match="got inf in row 2, column 'income'"):
         model.score_samples(mixed(3).assign(income=[1.0, 2.0, np.inf]))
 
 

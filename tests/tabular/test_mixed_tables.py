@@ -91,7 +91,7 @@ def test_a_new_gap_in_a_table_of_numbers_is_counted():
 def test_values_of_another_kind_are_refused_in_one_line(fitted):
     frame = mixed(5)
     for name, value in {"income": "much", "since": "once", "children": pd.Timestamp(0)}.items():
-        with pytest.raises(InputError, match=f"column {name}, as when the model was fitted") as refused:
+        with pytest.raises(InputError, match=f"column {name!r}, as when the model was fitted") as refused:
             fitted.score_samples(frame.astype(object).assign(**{name: value}))
         assert "\n" not in str(refused.value)
 

@@ -14,7 +14,7 @@ from radogaga._utils.checks import warn_user
 from radogaga.errors import InputError
 from radogaga.tabular.calibration import rows_needed
 from radogaga.tabular.columns.encoder import EncodedRows, TableEncoder
-from radogaga.tabular.columns.frames import as_frame
+from radogaga.tabular.columns.frames import as_frame, with_missing
 from radogaga.tabular.defaults import (
     FEW_ROWS,
     MAX_REPEATED_ROWS,
@@ -54,6 +54,7 @@ def fit_encoder(
     ValueError
         If the shape or the columns' names are not what scikit-learn expects.
     """
+    x = with_missing(x)
     frame = as_frame(x)
     named = hasattr(x, "columns")
     table = _as_numbers(estimator, x, reset=True) if frame is None else frame
@@ -75,6 +76,7 @@ def encode(estimator: BaseEstimator, encoder: TableEncoder, x: Any) -> EncodedRo
     ValueError
         If the columns are not those of the training rows.
     """
+    x = with_missing(x)
     frame = as_frame(x)
     if frame is None:
         return encoder.encode(_as_numbers(estimator, x, reset=False))

@@ -63,7 +63,7 @@ def test_dates_have_codes_too(tmp_path):
     days = pd.date_range("2024-01-01", periods=200).to_series().reset_index(drop=True)
     days[:5] = pd.Timestamp("9999-12-31")
     frame = pd.DataFrame({"day": days, "amount": np.random.default_rng(0).normal(size=200)})
-    with pytest.warns(UserWarning, match="9999-12-31 00:00:00 in column day"):
+    with pytest.warns(UserWarning, match="9999-12-31 00:00:00 in column 'day'"):
         model = small().fit(frame)
     model.save(tmp_path / "model")
     assert np.array_equal(RaDOGAGA.load(tmp_path / "model").score_samples(frame), model.score_samples(frame))

@@ -48,5 +48,11 @@ def test_zones_of_time_are_one_time():
 @pytest.mark.parametrize("cell", [b"bytes", 1j, pd.Interval(0, 1), datetime.time(3), [1, 2], {"a": 1}], ids=str)
 def test_columns_that_cannot_be_told_apart_are_refused(cell):
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "odd": [cell, cell, cell]})
-    with pytest.raises(InputError, match=r"Expected .* column odd; got .*\."):
+    with pytest.raises(InputError, match=r"Expected .* column 'odd'; got .*\."):
         TableEncoder.fit(frame)
+
+
+def test_clock_times_with_and_without_seconds_are_durations():
+    column = pd.Series(["10:30", "10:30:05", None, "1 days 00:00:01"])
+    assert to_float(column, ColumnType.DURATION).tolist()[:2] == [37_800.0, 37_805.0]
+    assert to_float(column, ColumnType.DURATION)[3] == 86_401.0

@@ -90,7 +90,7 @@ def _words(column: pd.Series[Any]) -> tuple[NDArray[np.int64], list[str]]:
         places, values = pd.factorize(column)
     except TypeError:
         raise InputError(
-            f"Expected text, numbers or dates in the cells of column {column.name}; got lists or other objects. "
+            f"Expected text, numbers or dates in the cells of column {column.name!r}; got lists or other objects. "
             "Spread them over columns, or drop it."
         ) from None
     return places, [_word(value) for value in values]

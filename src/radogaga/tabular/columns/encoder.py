@@ -15,7 +15,7 @@ from radogaga._utils.checks import list_names, warn_user
 from radogaga.errors import InputError
 from radogaga.tabular.columns.categories import CategoryEncoder
 from radogaga.tabular.columns.dates import YEAR, date_cycles, from_cycles
-from radogaga.tabular.columns.frames import as_frame
+from radogaga.tabular.columns.frames import as_frame, with_missing
 from radogaga.tabular.columns.missing_codes import detect_missing_codes, mask_missing_codes
 from radogaga.tabular.columns.numeric import check_finite, grows_with_rows, numeric_columns
 from radogaga.tabular.columns.types import ColumnType, infer_type, restore
@@ -186,6 +186,7 @@ class TableEncoder:
         InputError
             If columns are missing, or an array has another number of them.
         """
+        x = with_missing(x)
         frame = as_frame(x)
         if frame is not None and self.names is not None:
             if missing := [name for name in self.names if name not in frame.columns]:

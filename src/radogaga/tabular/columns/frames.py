@@ -41,6 +41,24 @@ def as_frame(x: Any) -> pd.DataFrame | None:
     return _frame_of_objects(x)
 
 
+def with_missing(x: Any) -> Any:
+    """Return a masked array as an array with NaN, or None among objects, where it is masked; others as they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from radogaga.tabular.columns.frames import with_missing
+    >>> with_missing(np.ma.masked_equal([[1, 2], [3, 4]], 2))
+    array([[ 1., nan],
+           [ 3.,  4.]])
+    """
+    if not isinstance(x, np.ma.MaskedArray):
+        return x
+    held = x.data.astype(np.float64 if x.dtype.kind in "biuf" else object)
+    held[np.ma.getmaskarray(x)] = np.nan if held.dtype.kind == "f" else None
+    return held
+
+
 def is_numeric(frame: pd.DataFrame) -> bool:
     """Whether all columns are numbers or booleans by their type."""
     return all(dtype.kind in "biuf" for dtype in frame.dtypes)

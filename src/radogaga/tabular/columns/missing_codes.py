@@ -29,7 +29,7 @@ def detect_missing_codes(x: Array, names: Sequence[Any], types: Sequence[ColumnT
     codes = find_missing_codes(x)
     found = np.argwhere(~np.isnan(codes.T))
     if len(found):
-        listed = [f"{restore_one(codes[end, j], types[j])} in column {names[j]}" for j, end in found[:5]]
+        listed = [f"{restore_one(codes[end, j], types[j])} in column {names[j]!r}" for j, end in found[:5]]
         more = ", ..." if len(found) > 5 else ""
         warn_user(
             f"Taken for missing values, since they come up often and far from all others: {', '.join(listed)}{more}. "

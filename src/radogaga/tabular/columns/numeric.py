@@ -38,7 +38,7 @@ def check_finite(x: Array, names: Sequence[Any]) -> None:
     if np.isinf(x).any():
         row, column = np.argwhere(np.isinf(x))[0]
         raise InputError(
-            f"Expected finite numbers; got {x[row, column]} in row {row}, column {names[column]}. "
+            f"Expected finite numbers; got {x[row, column]} in row {row}, column {names[column]!r}. "
             "Drop or fill such rows first."
         )
 

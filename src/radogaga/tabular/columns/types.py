@@ -77,7 +77,7 @@ def infer_type(column: pd.Series[Any]) -> ColumnType:
     held = pd.api.types.infer_dtype(column, skipna=True)
     if held not in _BY_VALUES:
         raise InputError(
-            f"Expected numbers, text, booleans or dates in column {column.name}; got {held}. Convert or drop it."
+            f"Expected numbers, text, booleans or dates in column {column.name!r}; got {held}. Convert or drop it."
         )
     return _BY_VALUES[held]
 
@@ -103,12 +103,12 @@ def to_float(column: pd.Series[Any], kind: ColumnType) -> Array:
         if kind is ColumnType.DATETIME:
             return _seconds(_datetimes(column))
         if kind is ColumnType.DURATION:
-            return _seconds(pd.to_timedelta(_check_dtype(column, "biufM")).to_numpy("timedelta64[us]"))
+            return _seconds(_durations(column).to_numpy("timedelta64[us]"))
         return _check_dtype(column, "Mmc").to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError, OverflowError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
-            f"Expected {kind}s in column {column.name}, as when the model was fitted; got other values ({reason}). "
+            f"Expected {kind}s in column {column.name!r}, as when the model was fitted; got other values ({reason}). "
             "Convert them, or fit again."
         ) from None
 
@@ -160,6 +160,13 @@ def _datetimes(column: pd.Series[Any]) -> Any:
         warnings.simplefilter("ignore", UserWarning)  # of a format that it cannot guess: then it says no, or reads on
         times = pd.to_datetime(_check_dtype(column, "biufm"), utc=True)
     return times.dt.tz_localize(None).to_numpy("datetime64[us]")
+
+
+def _durations(column: pd.Series[Any]) -> Any:
+    column = _check_dtype(column, "biufM")
+    if column.dtype.kind != "m":  # clock times may come without seconds
+        column = column.where(column.isna(), column.astype(str).str.replace(r"^(\d{1,2}:\d{2})$", r"\1:00", regex=True))
+    return pd.to_timedelta(column)
 
 
 def _seconds(times: Any) -> Array:
