@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,13 @@ def test_pictures_become_one_array_and_what_is_none_is_named(program, tmp_path):
 def test_pictures_that_cannot_be_prepared_end_in_one_line(program, tmp_path, monkeypatch, arguments, word):
     monkeypatch.chdir(pictures(tmp_path / "in"))
     assert refused(program("images", "prepare", *arguments), word)
+
+
+def test_letters_that_a_terminal_does_not_know_stop_nothing(tmp_path):
+    from radogaga import Normal, save
+
+    save(Normal(2), tmp_path / "größe")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = [sys.executable, "-m", "radogaga", "inspect", str(tmp_path / "größe")]
+    result = subprocess.run(words, capture_output=True, env=environment, check=False)
+    assert (result.returncode, result.stderr) == (0, b"")

@@ -5,6 +5,7 @@ Commands import what they need when they run, so that help and version come at o
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from typing import Annotated
@@ -49,6 +50,9 @@ def main() -> None:
     """Run the program; a person's mistake, or a full disk, ends in one line on the error stream and exit status 2."""
     # So that what is not yet whole is removed.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # none where it was closed
+            stream.reconfigure(errors="replace")  # a terminal that knows ASCII alone shows ? for other letters
     try:
         app()
     except InputError as error:
