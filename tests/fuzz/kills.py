@@ -84,7 +84,19 @@ def _make(place: Path) -> dict[str, list[str]]:
     return {
         "fit": ["fit", data, "--out", "OUT/model", "--id", "id", "--max-steps", "30", "--quiet"],
         "score": ["score", model, data, "--out", "OUT/scores.csv", "--id", "id", "--quiet"],
-        "density": ["reproduce", "density", "--quick", "--sources", "flat", "--jobs", "1", "--out", "OUT/density"],
+        "density": [
+            "reproduce",
+            "density",
+            "--quick",
+            "--sources",
+            "flat",
+            "--methods",
+            "pca+mixture,untrained,dagmm",
+            "--jobs",
+            "1",
+            "--out",
+            "OUT/density",
+        ],
     }
 
 
