@@ -181,7 +181,7 @@ class TabularModel:
         Of the rows that are selected, at most `fdr` are normal, in expectation over tables and rows (Benjamini and
         Hochberg's rule on conformal p-values; Bates et al., Annals of Statistics 51, 2023). All rows are judged
         together: with more anomalies among them, more are selected. With n calibration scores a selection of B rows
-        has at least B / (fdr (n + 1)) rows or none, so that few anomalies among many rows take many training rows.
+        has at least B / (.9 fdr (n + 1)) rows or none, so that few anomalies among many rows take many training rows.
         """
         return self.calibration.select(self.score(X), fdr)
 
@@ -278,12 +278,13 @@ class TabularModel:
         rows = self.read(self.encoder.decode(x, codes))
         few = rows.take(np.arange(min(9, len(x))))  # more than one, which would fit beside any number of others
         made = np.concatenate([self.score(few), self.calibration.p_value(self.score_packed(self.reference_rows[:1]))])
-        shapes = (
-            x.shape == rows.x.shape,
-            codes.shape == rows.codes.shape,
-            rows.novel.shape[1] == len(self.encoder.labels),
-        )
-        if not (all(shapes) and np.isfinite(made).all()):
+        columns = len(self.encoder.labels), len(self.encoder.source_column), len(self.encoder.code_column)
+        fit = [
+            columns == (rows.novel.shape[1], x.shape[1], codes.shape[1]),
+            (rows.x.shape, rows.codes.shape) == (x.shape, codes.shape),
+            self.score_codes(few.x, few.codes).shape == few.codes.shape,
+        ]
+        if not (all(fit) and np.isfinite(made).all()):
             raise ValueError("its parts do not fit together")
 
     @torch.no_grad()
