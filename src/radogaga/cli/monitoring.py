@@ -70,7 +70,7 @@ def evaluate(
         scores, labels = score_with_labels(fitted, data, label, id_column=id_column, progress=progress)
     found = evaluate_scores(fitted.calibration, scores, read_labels(labels, anomaly))
     if out is not None:
-        _write_json(out, found._asdict() | {"thresholds": [cost._asdict() for cost in found.thresholds]})
+        _write_json(out, asdict(found))
     _print_evaluation(found)
 
 

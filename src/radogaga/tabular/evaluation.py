@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ _TRUE, _FALSE = {"1", "true", "yes"}, {"0", "false", "no"}
 _RATES = (0.001, 0.005, 0.01, 0.02, 0.05)
 
 
-class ThresholdCost(NamedTuple):
+@dataclass(frozen=True)
+class ThresholdCost:
     """What a threshold would have cost on labelled rows.
 
     Attributes
@@ -38,7 +39,8 @@ class ThresholdCost(NamedTuple):
     false_alarms: int
 
 
-class Evaluation(NamedTuple):
+@dataclass(frozen=True)
+class Evaluation:
     """What scores are worth on labelled rows.
 
     Attributes

@@ -186,7 +186,6 @@ def score_with_labels(
         raise InputError(f"Expected labels that the model has not seen; {label!r} is one of its columns. Fit without.")
     scores: list[Array] = []
     labels: list[str | None] = []
-    file = file._replace(types={**file.types, label: LITERAL})
     for batch in file.batches(model, label):
         assert batch.label is not None
         scores.append(batch.score)
@@ -300,7 +299,8 @@ class _File(NamedTuple):
 
     def batches(self, model: TabularModel, label: str | None = None) -> Iterator[_Batch]:
         start = 0
-        for batch in self.source.batches(self.types):
+        types = self.types if label is None else {**self.types, label: LITERAL}
+        for batch in self.source.batches(types):
             frame = as_frame(batch.select(self.names), self.path)
             try:
                 rows = model.read(_as_model_input(model, frame))
