@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from radogaga.errors import InputError
 from radogaga.method.jacobians import gauss_newton_step
 from radogaga.method.scaling import Scaling
+
+_MAX_PROJECTIONS = 1000
 
 
 class Autoencoder(nn.Module):
@@ -47,6 +50,8 @@ class Autoencoder(nn.Module):
         self, encoder: nn.Module, decoder: nn.Module, latents: int, scaling: Scaling, projections: int = 0
     ) -> None:
         super().__init__()
+        if projections not in range(_MAX_PROJECTIONS):
+            raise InputError(f"Expected projections below {_MAX_PROJECTIONS}; got {projections!r}. A few are enough.")
         self.encoder, self.decoder = encoder, decoder
         self.latents = latents
         self.scaling = scaling
