@@ -243,14 +243,18 @@ def gpu(rows: Sequence[Row]) -> Table:
     columns = {"pictures a second": ("pictures_per_second", ",d"), "as one graph": ("graph_pictures_per_second", ",d")}
     settings = [[f"{row['batch']:,}", row["precision"], "last" if row["channels_last"] else "first"] for row in rows]
     cells = [
-        [*setting, row["compiled"], *("" if row[key] is None else format(row[key], form) for key, form in columns.values())]
+        [
+            *setting,
+            row["compiled"],
+            *("" if row[key] is None else format(row[key], form) for key, form in columns.values()),
+        ]
         for setting, row in zip(settings, rows, strict=True)
     ]
     return [["batch", "precision", "channels", "compiled", *columns], *cells]
 
 
 def gpu_training(rows: Sequence[Row]) -> Table:
-    """What minutes of training give on held-out faces, before and after alignment."""
+    """Held-out faces after minutes of training, before and after alignment."""
     columns = {
         "seconds": ("seconds", "d"),
         "pictures": ("pictures_trained_on", ",d"),
@@ -262,7 +266,7 @@ def gpu_training(rows: Sequence[Row]) -> Table:
         "PSNR": ("psnr", ".2f"),
         "nats": ("rate", ".1f"),
     }
-    names = {"mse": "squared error", "ssim": "1 − SSIM"}
+    names = {"mse": "squared error", "ssim": "1 - SSIM"}
     cells = [
         [names[row["metric"]], "aligned" if row["model"].endswith("aligned") else "as trained"]
         + [format(row[key], form) for key, form in columns.values()]

@@ -171,7 +171,7 @@ class CategoryTable:
 
 
 def draw(probability: Array, random: np.random.RandomState) -> Codes:
-    """Return a column drawn in proportion to each row of weights, ``(B, K) -> (B,)``."""
+    """Return a column for each row, drawn by its weights, ``(B, K) -> (B,)``."""
     reached = probability.cumsum(1)
     return np.asarray((reached < random.uniform(size=(len(reached), 1)) * reached[:, -1:]).sum(1))
 

@@ -62,8 +62,8 @@ def test_the_base_stays_whatever_its_weight_and_others_without_weight_go() -> No
 def test_what_is_known_of_a_component_is_not_computed_again() -> None:
     kernel, mixture, z = KernelDensity.fit(torch.randn(60, 2)), Mixture(2, 2), torch.randn(7, 2)
     stack = StackedPrior([kernel, mixture])
-    assert torch.equal(stack.log_prob(z, known={kernel: kernel.log_prob(z)}), stack.log_prob(z))
-    assert (stack.log_prob(z, known={kernel: torch.full((7,), 50.0)}) > 40).all()
+    assert torch.equal(stack.log_prob_given(z, {kernel: kernel.log_prob(z)}), stack.log_prob(z))
+    assert (stack.log_prob_given(z, {kernel: torch.full((7,), 50.0)}) > 40).all()
 
 
 @torch.no_grad()

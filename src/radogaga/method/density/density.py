@@ -18,17 +18,8 @@ from radogaga.method.density.residuals import GaussianResidual, ResidualDistribu
 from radogaga.method.jacobians import gram, jacobian
 from radogaga.method.objective import RateDistortion
 from radogaga.method.prior_features import ResidualFeatures
-from radogaga.method.priors.stacked import StackedPrior
 
 Volume = Literal["isometric", "exact"]
-
-
-def log_prior(prior: nn.Module, z: Tensor, known: Mapping[nn.Module, Tensor]) -> Tensor:
-    """Return log P(z) under a prior, ``(B, N) -> (B,)``, that of the prior or of its components being known or not."""
-    if prior in known:
-        return known[prior]
-    log_prob: Tensor = prior.log_prob(z, known) if isinstance(prior, StackedPrior) else prior.log_prob(z)
-    return log_prob
 
 
 class Projection(NamedTuple):
@@ -142,7 +133,7 @@ class Density(nn.Module):
 
         Of priors that are `known`, the log density of the latents is given already.
         """
-        return log_prior(self.model.prior, projection.z, known or {}) + self.residual.log_prob(projection.residual)
+        return self.model.prior.log_prob_given(projection.z, known or {}) + self.residual.log_prob(projection.residual)
 
     @torch.no_grad()
     def sample(self, n: int, *, include_residual: bool = False) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from radogaga._utils.checks import check_rows
 from radogaga._utils.storage import save
-from radogaga.method.density.density import Density, Projection, Volume, log_prior
+from radogaga.method.density.density import Density, Projection, Volume
 from radogaga.method.density.residuals import ResidualDistribution
 from radogaga.method.objective import RateDistortion
 from radogaga.method.priors.stacked import StackedPrior
@@ -158,11 +158,11 @@ class TwoScaleDensity(nn.Module):
         Of priors that are `known`, the log density of the latents is given already.
         """
         z, residual = projection
-        coarse_prior = log_prior(self.model.prior, z, known or {})
+        coarse_prior = self.model.prior.log_prob_given(z, known or {})
         joint = coarse_prior + self.coarse.residual.log_prob(residual)
         if self.gate_closed:
             return joint
-        fine = self.fine_prior.log_prob(z, known={self.model.prior: coarse_prior, **(known or {})})
+        fine = self.fine_prior.log_prob_given(z, {self.model.prior: coarse_prior, **(known or {})})
         fine = fine + self.fine_residual.log_prob(residual)
         return torch.logaddexp(joint, fine + self.log_gate(joint) - self.log_mass) - math.log(2)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
@@ -16,6 +16,10 @@ class Prior(nn.Module, ABC):
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
+
+    def log_prob_given(self, z: Tensor, known: Mapping[nn.Module, Tensor]) -> Tensor:
+        """Return log P(z), ``(B, N) -> (B,)``, where log densities under some priors are known already."""
+        return known[self] if self in known else self.log_prob(z)
 
     @abstractmethod
     def sample(self, n: int) -> Tensor:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from radogaga._utils.em import fit_mixture_weights
-from radogaga.method.noise import Noise
 from radogaga.method.priors.prior import FitPrior, Prior
 
 _FOLDS, _ITERATIONS, _MIN_WEIGHT = 5, 200, 0.01
@@ -77,18 +75,15 @@ class StackedPrior(Prior):
         stack.log_weights.copy_(log_weights[kept].log_softmax(0))
         return stack
 
-    def log_prob(self, z: Tensor, known: Mapping[nn.Module, Tensor] | None = None) -> Tensor:
-        """Return log P(z) in nats, ``(B, N) -> (B,)``.
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return log P(z) in nats, ``(B, N) -> (B,)``."""
+        return self.log_prob_given(z, {})
 
-        Parameters
-        ----------
-        z : Tensor
-            Latents.
-        known : mapping of Prior to Tensor, optional
-            Log densities of z under components for which they are known already.
-        """
-        known = known or {}
-        parts = [known[prior] if prior in known else prior.log_prob(z) for prior in self._priors]
+    def log_prob_given(self, z: Tensor, known: Mapping[nn.Module, Tensor]) -> Tensor:
+        """Return log P(z), ``(B, N) -> (B,)``, where log densities under some of the components are known already."""
+        if self in known:
+            return known[self]
+        parts = [prior.log_prob_given(z, known) for prior in self.components]  # type: ignore[operator]
         return (torch.stack(parts, 1) + self.log_weights).logsumexp(1)
 
     def refit(self, z: Tensor, noise: Noise) -> StackedPrior:
