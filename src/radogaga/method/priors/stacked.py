@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from radogaga._utils.em import fit_mixture_weights
+from radogaga.method.noise import Noise
 from radogaga.method.priors.prior import FitPrior, Prior
 
 _FOLDS, _ITERATIONS, _MIN_WEIGHT = 5, 200, 0.01
