@@ -120,6 +120,7 @@ def _listen(process: subprocess.Popen, until: float) -> tuple[list[dict], str | 
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 def work(folder: Path, seed: int, first: int, cases: int) -> None:
