@@ -160,6 +160,7 @@ def _is_object(description: Any) -> bool:
 
 
 def structure_checksum(structure: dict[str, Any]) -> str:
+    """Return the SHA-256 of what ``model.json`` says of a model, as a hexadecimal number."""
     content = json.dumps({name: structure[name] for name in ("format", "radogaga", "model")}, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
