@@ -10,6 +10,7 @@ from .method.alignment import align, set_latent_scale
 from .method.autoencoder import Autoencoder
 from .method.compression import compress, decompress, quantized_rate
 from .method.density.density import Density
+from .method.density.product import ProductOfExperts, ScaledPrior
 from .method.density.residuals import GaussianResidual, MultiscaleResidual, StudentTResidual
 from .method.density.two_scale import TwoScaleDensity
 from .method.distortions.distortion import Autodiff, CrossEntropy, Distortion, SquaredError
@@ -31,6 +32,7 @@ from .method.priors.mixture import Mixture
 from .method.priors.normal import Normal
 from .method.priors.prior import Prior
 from .method.priors.stacked import StackedPrior
+from .method.rank_scaling import RankScaling
 from .method.scaling import AsinhScaling, Scaling
 from .method.training.history import History
 from .method.training.loop import fit
@@ -41,6 +43,7 @@ from .tabular.category_table import CategoryTable
 from .tabular.columns.categories import CategoryEncoder
 from .tabular.columns.encoder import TableEncoder
 from .tabular.columns.one_hot import OneHotTableEncoder
+from .tabular.columns.repeated_values import RepeatedValues
 from .tabular.columns.types import ColumnType
 from .tabular.estimator import RaDOGAGA
 from .tabular.explanation import Explanation
@@ -91,11 +94,15 @@ __all__ = [
     "PCAEncoder",
     "Pictures",
     "Prior",
+    "ProductOfExperts",
     "QuadraticSSIM",
     "RaDOGAGA",
+    "RankScaling",
     "RateDistortion",
+    "RepeatedValues",
     "ResidualFeatures",
     "ResidualMLP",
+    "ScaledPrior",
     "Scaling",
     "SquaredError",
     "StackedPrior",

@@ -117,7 +117,7 @@ def warn_of_default_rate(scores: int) -> None:
         warn_user(
             f"{scores:,} calibration scores are too few for an alarm rate of {ALARM_RATE:g}, which takes {needed:,}. "
             f"The threshold is the lowest of them: expect {1 / (scores + 1):.2g} false alarms a row. Pass "
-            f"{needed + MIN_HELD_OUT // 2:,} rows or more.",
+            f"{needed + MIN_HELD_OUT:,} rows or more.",
         )
 
 

@@ -153,7 +153,7 @@ class CategoryTable:
             _sums(codes, count, responsibility)
             for codes, count in ((place, len(self.pairs)), (u, len(self.parent_count)))
         )
-        some = slice(0, defaults.MAX_ROWS_TO_CROSS_VALIDATE)
+        some = slice(0, defaults.MAX_ROWS_TO_LEAVE_OUT)
         own, base = responsibility[some], self.probability(u[some], v[some])[:, None]
         of_pair, of_parent = pairs[place[some]] - own, parents[u[some]] - own
         likelihood = [

@@ -10,10 +10,11 @@ of training, standardised; their labels were seen while these values were chosen
 FEW_ROWS = 20
 #: With fewer rows than this none are held out: nothing is trained and p-values are those of training rows.
 MIN_ROWS_TO_HOLD_OUT = 50
-#: Rows held out at least, half to stop training by and half to calibrate on; a tenth of all rows beyond that.
-MIN_HELD_OUT = 20
-#: One row in this many is held out, for early stopping and calibration together.
-ROWS_PER_HELD_OUT = 10
+#: Rows held out at least to stop training by, and one row in this many beyond that.
+MIN_HELD_OUT, ROWS_PER_HELD_OUT = 10, 20
+#: With at least this many rows as many again are held out to calibrate on; fewer rows all take part in the densities,
+#: and calibrate by what they score without their own part.
+MIN_ROWS_TO_HOLD_OUT_CALIBRATION = 20_000
 #: At most one row in this many calibrates a threshold that the user has asked for.
 ROWS_PER_CALIBRATION = 4
 #: Where fewer rows than this are held out, training rows calibrate, too, up to as many in all.
@@ -71,8 +72,8 @@ MAX_LATENTS = 40
 HIDDEN = (128,)
 #: Learning rate at the top of the one-cycle schedule; a tenth of it is tried if training diverges.
 LEARNING_RATE = 5e-3
-#: Training steps at most; held-out loss stops earlier.
-MAX_STEPS = 1000
+#: Training steps at most; held-out loss stops earlier. 150 gained half as much on the choosing hundred, 1,000 no more.
+MAX_STEPS = 300
 #: Weight of the reconstruction term as a multiple of the isometry term's; the paper's analysis wants it above 1.
 RECONSTRUCTION_WEIGHT = 3.0
 #: The resolution is half the kernel bandwidth of the latents, and at least this in units of a column's spread.
@@ -86,20 +87,28 @@ MAX_ROWS_FOR_EM = MAX_ROWS_TO_STOP_BY = MAX_ROWS_FOR_RESIDUAL = 20_000
 
 #: Centres of the kernel density at most; more cost time in proportion and gained nothing on the choosing tables.
 MAX_CENTRES = 800
-#: Gaussian mixtures of these sizes are stacked beside the kernel density where rows suffice ...
-MIXTURE_SIZES = (1, 2, 3, 5)
-#: ... which is this many distinct rows per component.
-ROWS_PER_COMPONENT = 10
-#: A mixture's variances are at least this share of the squared kernel bandwidth: no spikes on discrete columns.
-MIN_MIXTURE_VARIANCE = 0.01
-#: Distinct latents at most that cross-validation weighs the stacked priors and places the gate by.
-MAX_ROWS_TO_CROSS_VALIDATE = 2_000
+#: A centre's bandwidth follows the distance to this many of its neighbours; 3 ranked as well.
+NEIGHBOURS = 10
+#: One of these numbers of Gaussian components is chosen by the Bayesian information criterion.
+MIXTURE_SIZES = (1, 2, 4, 8)
+#: Added to the variances of a mixture, in units of a scaled column's variance: no spikes on columns with few values.
+MIN_MIXTURE_VARIANCE = 1e-3
+#: A mixture of all columns is fitted to at most this many of them: its covariances grow with their square.
+MAX_COLUMNS_OF_MIXTURE = 100
+#: The variance of the residual is at least this, in the same units.
+MIN_RESIDUAL_VARIANCE = 1e-4
+#: Different values of a column at most that its ranks are known at.
+MAX_RANK_KNOTS = 512
+#: Training rows at most whose own part is taken out of the densities, to weigh and to calibrate them.
+MAX_ROWS_TO_LEAVE_OUT = 2_000
+#: Steps of expectation maximisation for the weights of the stacked priors.
+WEIGHT_ITERATIONS = 200
 #: Folds of the PCA that measures the residual of rows it has not seen.
 RESIDUAL_FOLDS = 5
-#: With fewer rows than this the coarse density stands alone.
-MIN_ROWS_FOR_GATE = 20
-#: Rows drawn from the fine density to normalise the gate: at most, and at least where rows are wide.
-MAX_ROWS_DRAWN, MIN_ROWS_DRAWN = 2_000, 100
+#: A number that no training row held is news where it costs this many nats or more ...
+MIN_COST_OF_NEW_VALUE = 0.1
+#: ... in a column with at most this many different values, which bounds the model's size.
+MAX_REPEATED_VALUES = 10_000
 
 # -- categories ---------------------------------------------------------------------------------------------------
 
@@ -132,7 +141,5 @@ MAX_ROWS_TO_COMPARE = 50_000
 MAX_ROWS_MEASURED, MAX_JACOBIANS = 20_000, 500
 #: Training rows kept as references for explanations: the better-scoring half of this many.
 MAX_REFERENCE_ROWS = 1_000
-#: Points of the quadrature along the path of an explanation.
-QUADRATURE_POINTS = 64
 #: Rows in a batch that is scored; scores do not depend on it beyond rounding.
 BATCH_ROWS = 4096

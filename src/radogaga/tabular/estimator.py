@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +31,17 @@ from radogaga.tabular.fit import fit_model
 from radogaga.tabular.model import TabularModel
 from radogaga.tabular.preprocessing import encode, fit_encoder
 from radogaga.tabular.standardize import Array
-from radogaga.tabular.training import Smoothness, TrainingConfig
+from radogaga.tabular.training import TrainingConfig
 
 
 class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Density, anomaly detection and non-linear PCA by an autoencoder whose latent space is isometric to the data.
 
-    ``log p(x) = log P(z) + log p(residual) + log |det ds/dx|``, in nats, per unit of the columns as they are: z the
-    latents of the scaled row s, P their density, the residual what the decoder leaves of s. Outliers among the
+    What ranks rows and what is likely are two numbers, both in nats. `score_samples` ranks: it is a product of
+    densities in two scales, columns by their ranges and by rank, see `ProductOfExperts`; `predict`, `p_value`, `select`
+    and `explain` follow it. `log_density` is the likelihood, ``log p(x) = log P(z) + log p(residual) + log |det
+    ds/dx|`` per unit of the columns as they are, z the latents of the scaled row s, P their density, the residual what
+    the decoder leaves of s; it integrates to 1, `sample` draws from it, and `score` is its mean. Outliers among the
     training rows are clipped, so that a few of them hide nothing else; scores are of rows as they are. `fit` builds a
     `TabularModel`, and all else is asked of that.
 
@@ -61,12 +64,6 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         Most training steps; 0 leaves the model as it starts, PCA with a kernel density, and so do fewer than 50 rows.
     random_state : int, RandomState instance or None
         Draws all that is random: the same integer gives the same model.
-    smoothness : "two-scale", "coarse" or "fine"
-        What the density is to be good at. "coarse" ranks anomalies best: off the manifold it knows nothing finer than
-        along it. "fine" gives new normal rows a higher likelihood, by Gaussian mixtures stacked beside the kernel
-        density and several scales in each direction of the residual, but ranks worse, as a direction in which almost
-        nothing happens says little about anomalies. "two-scale" is one density of the two, see `TwoScaleDensity`: fine
-        where rows are usual, coarse for the fifth that are least so. "coarse" fits in half the time.
     keep_position : bool
         Whether the position of dates in time, and of whole numbers that only grow from row to row, is part of the
         model. By default dates count by the time of day, week and year, and growing numbers are left out: later rows
@@ -83,7 +80,7 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
     ----------
     model_ : TabularModel
         The fitted model, frozen, of use without the estimator.
-    density_ : Density or TwoScaleDensity
+    density_ : Density or None
         Its density, of columns that vary, standardised.
     offset_ : float
         Scores below it are anomalies: ``decision_function = score_samples - offset_``.
@@ -127,7 +124,6 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "alarm_rate": [None, Interval(Real, 0, 0.5, closed="right")],
         "max_steps": [Interval(Integral, 0, None, closed="left")],
-        "smoothness": [StrOptions(set(get_args(Smoothness)))],
         "random_state": ["random_state"],
         "device": [str],
         "n_jobs": [Integral, None],
@@ -142,7 +138,6 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         contamination: float | str = "auto",
         alarm_rate: float | None = None,
         max_steps: int = MAX_STEPS,
-        smoothness: Smoothness = "two-scale",
         keep_position: bool = False,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
@@ -154,7 +149,6 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         self.contamination = contamination
         self.alarm_rate = alarm_rate
         self.max_steps = max_steps
-        self.smoothness = smoothness
         self.keep_position = keep_position
         self.random_state = random_state
         self.device = device
@@ -187,7 +181,6 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
             self.max_steps,
             seed=int(random.randint(2**31 - 1)),
             device=self.device,
-            smoothness=self.smoothness,
             progress=print_steps(self.max_steps) if self.verbose and progress is None else progress,
         )
         model = fit_model(
@@ -204,13 +197,17 @@ class RaDOGAGA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, 
         return self._adopt(model)
 
     def score_samples(self, X: Any) -> Array:  # noqa: N803
-        """Return the log density of rows in nats, ``(n, M) -> (n,)``, in the columns' units; higher = more normal."""
+        """Return what ranks rows, in nats, ``(n, M) -> (n,)``; higher = more normal."""
         return self._model.score(self._encoded(X), self.n_jobs)
+
+    def log_density(self, X: Any) -> Array:  # noqa: N803
+        """Return the log density of rows in nats, ``(n, M) -> (n,)``, per unit of the columns as they are."""
+        return self._model.log_density(self._encoded(X), self.n_jobs)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
         """Return the mean log density of rows, in nats."""
         del y
-        return float(self.score_samples(X).mean())
+        return float(self.log_density(X).mean())
 
     def decision_function(self, X: Any) -> Array:  # noqa: N803
         """Return scores less `offset_`: negative for anomalies."""

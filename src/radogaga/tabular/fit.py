@@ -12,15 +12,18 @@ from torch import Tensor
 from radogaga._utils.checks import list_names, warn_user
 from radogaga._utils.random import isolated_seed
 from radogaga.method.autoencoder import Autoencoder
+from radogaga.method.density.density import Density
 from radogaga.method.isometry import measure_isometry
+from radogaga.method.priors.kernel_density import KernelDensity
 from radogaga.method.training.history import History
 from radogaga.tabular import defaults
 from radogaga.tabular.calibration import Calibration, warn_of_alarm_rate, warn_of_default_rate
 from radogaga.tabular.categorical import CategoricalDensity
 from radogaga.tabular.columns.encoder import EncodedRows, TableEncoder
-from radogaga.tabular.density_fit import coarse_prior, fit_density
-from radogaga.tabular.left_out import left_out_scores
-from radogaga.tabular.model import TabularModel, pack
+from radogaga.tabular.columns.repeated_values import RepeatedValues
+from radogaga.tabular.density_fit import fit_densities
+from radogaga.tabular.left_out import left_out_codes, left_out_log_probs
+from radogaga.tabular.model import TabularModel
 from radogaga.tabular.outliers import outlier_bounds
 from radogaga.tabular.preprocessing import Split, order_rows, split
 from radogaga.tabular.standardize import Array, Standardizer
@@ -64,7 +67,7 @@ def fit_model(
         What the model notes as its settings.
     """
     numbers = rows.x.shape[1]
-    packed = order_rows(pack(rows.x, rows.codes), numbers, sample_weight, random)
+    packed = order_rows(rows.packed, numbers, sample_weight, random)
     codes_vary = bool((packed[:, numbers:] != packed[0, numbers:]).any())
     standardizer = Standardizer.fit(packed[:, :numbers], may_be_constant=codes_vary)
     _warn_of_constants(encoder, standardizer, packed[:, numbers:])
@@ -85,9 +88,9 @@ def fit_model(
         made = _with_density(made, parts, config)
     if rows.codes.shape[1]:
         train = parts.train
-        kernel = None if made.density is None else coarse_prior(made.density)
         z = made.latents(train[:, :numbers])
-        made = replace(made, categorical=CategoricalDensity.fit(kernel, z, train[:, numbers:].astype(np.int64)))
+        codes = train[:, numbers:].astype(np.int64)
+        made = replace(made, categorical=CategoricalDensity.fit(_kernel(made), z, codes))
     return _calibrated(made, packed, parts, contamination, alarm_rate, n_jobs)
 
 
@@ -99,11 +102,16 @@ def _with_density(model: TabularModel, parts: Split, config: TrainingConfig) -> 
     trained, held_out = trained.to(device), None if held_out is None else held_out.to(device)
     with isolated_seed(config.seed, device):
         fitted = train(trained, held_out, config)
-        density = fit_density(fitted, trained, held_out, config.smoothness, seed=config.seed)
+        density, ranking = fit_densities(fitted, trained, held_out, seed=config.seed)
+    some = trained[: defaults.MAX_ROWS_TO_LEAVE_OUT]
+    ranking.fit_scale(left_out_log_probs(ranking, some, trained, held_out))
+    positions = int(model.encoder.has_position.sum())
     measured = trained[: defaults.MAX_ROWS_MEASURED].double()
     return replace(
         model,
         density=density,
+        ranking=ranking,
+        repeated_values=RepeatedValues.fit(parts.seen[:, :positions]),
         explained_variance_ratio=_variance_ratio(density.model.autoencoder, measured),
         isometry=measure_isometry(density.model, measured, rows=defaults.MAX_JACOBIANS, seed=config.seed),
         history=fitted.history,
@@ -146,8 +154,30 @@ def _left_out(model: TabularModel, parts: Split, count: int) -> Array:
     """Return left-out scores of at most as many training rows."""
     if count <= 0:
         return np.empty(0)
-    trained, stopping = _clipped(model.standardizer, parts)
-    return left_out_scores(model, parts.train[:count], trained, stopping)
+    x, codes = model.unpack(parts.train[:count])
+    score, z, kernel, rows = np.zeros(len(x)), torch.zeros(len(x), 0), None, len(parts.train)
+    if model.ranking is not None and model.repeated_values is not None:
+        fitted, stopping = _clipped(model.standardizer, parts)
+        s = torch.as_tensor(model.standardizer.transform(x))
+        log_probs = left_out_log_probs(model.ranking, s, fitted, stopping)
+        score = model.ranking.combine(log_probs).cpu().numpy()
+        positions = len(model.repeated_values.cost)
+        score -= model.repeated_values.left_out_novelty(parts.seen[:, :positions], x[:, :positions]).sum(1)
+        kernel, z = _kernel(model), torch.as_tensor(model.latents(x))
+        rows += 0 if stopping is None else len(stopping)
+    if model.categorical is None:
+        return score
+    return score + left_out_codes(model.categorical, codes, kernel, z.to(kernel.centres) if kernel else z, rows)
+
+
+def _kernel(model: TabularModel) -> KernelDensity | None:
+    """Return the kernel density of a model's latents."""
+    if model.ranking is None:
+        return None
+    expert = model.ranking.experts[0]
+    assert isinstance(expert, Density)
+    assert isinstance(expert.model.prior, KernelDensity)
+    return expert.model.prior
 
 
 def _clipped(standardizer: Standardizer, rows: Split) -> tuple[Tensor, Tensor | None]:

@@ -1,109 +1,84 @@
-"""Scores of training rows under the density of all other rows: where rows are few, these calibrate, too."""
+"""Scores of training rows under a model of all other rows: they scale its parts, and calibrate it if rows are few."""
 
 from __future__ import annotations
-
-import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from radogaga.method.density.density import Projection
-from radogaga.method.density.two_scale import TwoScaleDensity
+from radogaga.method.density.density import Density
+from radogaga.method.density.product import ProductOfExperts, ScaledPrior
 from radogaga.method.priors.kernel_density import KernelDensity
+from radogaga.method.priors.mixture import Mixture
+from radogaga.method.rank_scaling import RankScaling
+from radogaga.method.scaling import Scaling
 from radogaga.tabular.categorical import CategoricalDensity
 from radogaga.tabular.category_table import CategoryTable, Codes
-from radogaga.tabular.density_fit import coarse_prior, residual_growth
-from radogaga.tabular.model import TabularModel
+from radogaga.tabular.density_fit import residual_growth
 from radogaga.tabular.standardize import Array
 
 
-class _Centres(NamedTuple):
-    """What the centres of a kernel density are to some rows.
-
-    Attributes
-    ----------
-    log_prob : Tensor
-        Log density of each row's latents under the other rows, ``(B,)``.
-    log_share : Tensor
-        Log share of each centre in it, ``(B, C)``.
-    share : Tensor
-        Share of each centre in the density of all rows, ``(B, C)``.
-    """
-
-    log_prob: Tensor
-    log_share: Tensor
-    share: Tensor
-
-
 @torch.no_grad()
-def left_out_scores(model: TabularModel, rows: Array, clipped: Tensor, held_out: Tensor | None) -> Array:
-    """Return the scores that training rows would have if they had not been trained on, nearly, ``(n,)``.
+def left_out_log_probs(ranking: ProductOfExperts, s: Tensor, fitted: Tensor, held_out: Tensor | None) -> Tensor:
+    """Return each expert's log density of training rows as if it had not been fitted to them, nearly, ``(n, K)``.
 
-    Each row's own part in the kernel density and in the counts of categories is taken out, and its residual made as
-    large as those of new rows are. The autoencoder, the bandwidth and the mixtures stay as all rows made them.
+    Each row's own part is taken out of the kernel densities and mixtures, and its residual made as large as those of
+    new rows are. The autoencoders, the bandwidths and the scalings stay as all rows made them.
 
     Parameters
     ----------
-    model : TabularModel
-        A model without calibration.
-    rows : ndarray
-        The first of its training rows, numbers and codes side by side.
-    clipped : Tensor
-        All training rows as they were trained on, standardised and outliers clipped.
+    ranking : ProductOfExperts
+        As `radogaga.tabular.density_fit.fit_densities` gives it.
+    s : Tensor
+        The first of the training rows, standardised, ``(n, M)``.
+    fitted : Tensor
+        All training rows as they were fitted to, outliers clipped.
     held_out : Tensor, optional
         The rows that training was stopped by, likewise.
     """
-    x, codes = model.unpack(rows)
-    score, log_share, share = np.zeros(len(x)), np.zeros((len(x), 1)), np.ones((len(x), 1))
-    if (density := model.density) is not None:
-        coarse = density.coarse if isinstance(density, TwoScaleDensity) else density
-        kernel, autoencoder = coarse_prior(density), coarse.model.autoencoder
-        assert kernel is not None
-        s = torch.as_tensor(model.standardizer.transform(x)).to(density.device)
-        place = autoencoder.encode(clipped[: len(x)].to(s))
-        z, residual = coarse.project(s)
-        growth = residual_growth(autoencoder, clipped.to(s), held_out, is_pca=not model.history.step)
-        rows_seen = len(clipped) + (0 if held_out is None else len(held_out))
-        centres = _without_own(kernel, z, place, rows_seen)
-        joint = density.log_joint(Projection(z, residual * growth), known={kernel: centres.log_prob})
-        joint = joint + coarse.log_volume(z, "isometric") + autoencoder.scaling.log_volume(s)
-        score = joint.cpu().numpy() + model.standardizer.log_volume
-        log_share, share = centres.log_share.cpu().numpy(), centres.share.cpu().numpy()
-    if model.categorical is None:
-        return score
-    return score + _left_out_codes(model.categorical, codes, log_share, share)
+    s, fitted = (rows.to(ranking.centre) for rows in (s, fitted))
+    rows = len(fitted) + (0 if held_out is None else len(held_out))
+    columns = []
+    for expert in ranking.experts:
+        if isinstance(expert, ScaledPrior):
+            assert isinstance(expert.prior, Mixture)
+            scaled = expert.scaling(_left_out(expert.scaling, s, fitted)), expert.scaling(fitted[: len(s)])
+            columns.append(expert.prior.left_out_log_prob(*scaled, rows))
+            continue
+        assert isinstance(expert, Density)
+        autoencoder, kernel = expert.model.autoencoder, expert.model.prior
+        assert isinstance(kernel, KernelDensity)
+        z, residual = expert.project(_left_out(autoencoder.scaling, s, fitted))
+        growth = residual_growth(autoencoder, fitted, held_out)
+        log_prior = kernel.left_out_log_prob(z, autoencoder.encode(fitted[: len(s)]), rows)
+        columns.append(log_prior + expert.residual.log_prob(residual * growth))
+    return torch.stack(columns, 1)
 
 
-def _without_own(kernel: KernelDensity, z: Tensor, place: Tensor, rows: int) -> _Centres:
-    """Return the centres for latents z of rows that were fitted to `rows` latents, among them `place`.
+def _left_out(scaling: Scaling, s: Tensor, fitted: Tensor) -> Tensor:
+    """Return rows that are as extreme to a scaling as if it had not been fitted to them.
 
-    A centre is the mean of a cluster. Taking a row out of its cluster moves the mean and narrows the variance; a row
-    that was alone leaves no centre.
+    Without its row, the largest value of a column is as far beyond all others as it is now beyond the second largest.
     """
-    centres, variance = kernel.centres, kernel.bandwidth.square() + kernel.within_variance
-    logits = _logits(z, centres, variance, kernel.log_weights)
-    own = torch.cdist(place, centres).argmin(1)
-    count = kernel.log_weights.exp()[own] * rows
-    left = (count - 1).round().clamp_min(0)  # whole numbers, but for rounding
-    off = place - centres[own]
-    moved = centres[own] - off / left.clamp_min(1)[:, None]
-    within = (kernel.within_variance[own] - off.square().mean(1) / left.clamp_min(1)).clamp_min(0) * count / left
-    narrowed = kernel.bandwidth.square() + torch.where(left > 0, within, torch.zeros_like(within))
-    own_logit = _log_normal((z - moved).square().sum(1), narrowed, kernel.latents) + (left / rows).log()
-    others = logits.scatter(1, own[:, None], own_logit[:, None])
-    log_prob = others.logsumexp(1)
-    return _Centres(log_prob - math.log1p(-1 / rows), others - log_prob[:, None], logits.softmax(1))
+    if not isinstance(scaling, RankScaling) or len(fitted) < 2:
+        return s
+    low, high = fitted.topk(2, dim=0, largest=False).values, fitted.topk(2, dim=0).values
+    s = torch.where(s >= high[0], s + (high[0] - high[1]), s)
+    return torch.where(s <= low[0], s - (low[1] - low[0]), s)
 
 
-def _logits(z: Tensor, centres: Tensor, variance: Tensor, log_weights: Tensor) -> Tensor:
-    squares = torch.cdist(z, centres, compute_mode="donot_use_mm_for_euclid_dist").square()
-    return _log_normal(squares, variance, z.shape[1]) + log_weights
+@torch.no_grad()
+def left_out_codes(
+    categorical: CategoricalDensity, codes: Codes, kernel: KernelDensity | None, z: Tensor, rows: int
+) -> Array:
+    """Return log P(k | z) of training rows' codes with each row's own part taken out of all counts, ``(n, J) -> (n,)``.
 
-
-def _log_normal(squares: Tensor, variance: Tensor, latents: int) -> Tensor:
-    return -0.5 * (squares / variance + latents * (2 * math.pi * variance).log())
+    `kernel` is the density of latents that was fitted to `rows` rows, among them z ``(n, N)``; None for no latents.
+    """
+    if kernel is None:
+        return _left_out_codes(categorical, codes, np.zeros((len(codes), 1)), np.ones((len(codes), 1)))
+    log_share = kernel.left_out_logits(z, z, rows).log_softmax(1).cpu().numpy()
+    return _left_out_codes(categorical, codes, log_share, kernel.responsibility(z).cpu().numpy())
 
 
 def _left_out_codes(categorical: CategoricalDensity, codes: Codes, log_share: Array, share: Array) -> Array:

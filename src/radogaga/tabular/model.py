@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from radogaga._utils.batching import map_batches
 from radogaga._utils.random import isolated_seed
 from radogaga.errors import InputError
 from radogaga.method.density.density import Density
+from radogaga.method.density.product import ProductOfExperts
 from radogaga.method.density.two_scale import TwoScaleDensity
 from radogaga.method.isometry import Isometry
 from radogaga.method.training.history import History
@@ -25,6 +25,7 @@ from radogaga.tabular.calibration import Calibration
 from radogaga.tabular.categorical import CategoricalDensity
 from radogaga.tabular.category_table import Codes
 from radogaga.tabular.columns.encoder import EncodedRows, TableEncoder
+from radogaga.tabular.columns.repeated_values import RepeatedValues
 from radogaga.tabular.defaults import BATCH_ROWS
 from radogaga.tabular.explanation import Explanation, explain
 from radogaga.tabular.standardize import Array, Standardizer
@@ -33,16 +34,21 @@ from radogaga.tabular.training_columns import TrainingColumns
 
 @dataclass(frozen=True, eq=False)
 class TabularModel:
-    """A fitted density of a table: raw rows in, nats out.
+    """A fitted model of a table: raw rows in, nats out.
 
     ::
 
-        rows --encoder--> numbers --standardizer--> s --density------> log p(s) --+--> score --calibration--> p-value
-                 +--> codes ----------------------categorical--> log P(k | z)-+
+        rows --encoder--> numbers --standardizer--> s --ranking--> f(s) ----------+--> score --calibration--> p-value
+                 |                                  +---density--> log p(s) ------|-+
+                 +------> codes ----------------------categorical--> log P(k | z) +-+--> log density
 
+    What ranks rows and what is likely are two numbers. The *score* ranks: a product of densities in several scales,
+    see `ProductOfExperts`, less what numbers cost that are new among repeated ones, see `RepeatedValues`. Alarms,
+    p-values, selections and explanations follow it. The *log density* is normalised, and `sample` draws from it:
     ``log p(x, k) = log P(z) + log p(residual) + log |det ds/dx| + log P(k | z)``, x the numbers of a row and k its
-    categories, in nats per unit of the columns as they are: a density over numbers times a probability over categories.
-    `RaDOGAGA` builds it; it needs no estimator, does not change, and travels between processes.
+    categories, per unit of the columns as they are: a density over numbers times a probability over categories. Both
+    are in nats, and categories count in both alike. `RaDOGAGA` builds the model; it needs no estimator, does not
+    change, and travels between processes.
 
     Attributes
     ----------
@@ -51,7 +57,7 @@ class TabularModel:
     standardizer : Standardizer
         Numbers of any unit, brought near one.
     density : Density, TwoScaleDensity or None
-        Of standardised numbers, in float64; None where none varies.
+        Of standardised numbers, in float64; None where none varies. Models of version 0.1 have two scales.
     categorical : CategoricalDensity or None
         Of codes given latents; None where there are none.
     calibration : Calibration
@@ -70,6 +76,10 @@ class TabularModel:
         The name of a column of identifiers that was left out.
     training_columns : TrainingColumns, optional
         What each column held, for comparison with later rows; models of earlier versions have none.
+    ranking : ProductOfExperts, optional
+        What ranks standardised numbers; without one, as in models of version 0.1, the density does.
+    repeated_values : RepeatedValues, optional
+        Of numbers that repeat.
 
     Examples
     --------
@@ -93,6 +103,8 @@ class TabularModel:
     parameters: dict[str, Any] = field(default_factory=dict)
     id_column: str | None = None
     training_columns: TrainingColumns | None = None
+    ranking: ProductOfExperts | None = None
+    repeated_values: RepeatedValues | None = None
 
     @property
     def n_components(self) -> int:
@@ -117,51 +129,31 @@ class TabularModel:
         return X if isinstance(X, EncodedRows) else self.encoder.encode(self.encoder.select(X))
 
     def score(self, X: Any, n_jobs: int | None = None) -> Array:  # noqa: N803
-        """Return the log density of rows in nats, ``(n, M) -> (n,)``, in the columns' units; higher = more normal.
+        """Return what ranks rows, in nats, ``(n, M) -> (n,)``; higher = more normal.
 
         `n_jobs` threads score batches, -1 for one on each core; scores are the same to the last bit for any number.
         """
         rows = self.read(X)
-        return self.score_packed(pack(rows.x, rows.codes), n_jobs) - rows.total_novelty
+        return self.score_packed(rows.packed, n_jobs) - rows.total_novelty
+
+    def log_density(self, X: Any, n_jobs: int | None = None) -> Array:  # noqa: N803
+        """Return the log density of rows in nats, ``(n, M) -> (n,)``, per unit of the columns as they are."""
+        rows = self.read(X)
+        log_density = np.zeros(len(rows.x))
+        if (density := self.density) is not None:
+            log_prob = self._over_numbers(lambda s: density.log_prob(s, include_residual=True), rows.x, n_jobs)
+            log_density = log_prob + self.standardizer.log_volume
+        return log_density + self._log_probability(rows.x, rows.codes) - rows.total_novelty
 
     def score_packed(self, rows: Array, n_jobs: int | None = None) -> Array:
-        """Return the log density of numbers and codes side by side, ``(n, K + J) -> (n,)``."""
+        """Return the scores of numbers and codes side by side, ``(n, K + J) -> (n,)``."""
         x, codes = self.unpack(rows)
-        score = self.score_numbers(x, n_jobs)
-        return score if self.categorical is None else score + self._in_parts(self.categorical.log_prob, x, codes)
-
-    def score_numbers(self, x: Array, n_jobs: int | None = None) -> Array:
-        """Return the log density of the numbers alone, ``(n, K) -> (n,)``."""
-        if self.density is None:
-            return np.zeros(len(x))
-        batches = torch.as_tensor(self.standardizer.transform(x)).split(BATCH_ROWS)
-        log_density = map_batches(partial(self.density.log_prob, include_residual=True), batches, n_jobs)
-        return _array(log_density) + self.standardizer.log_volume
-
-    def score_codes(self, x: Array, codes: Codes) -> Array:
-        """Return the log probability of each code given the others and the numbers, ``(n, K), (n, J) -> (n, J)``."""
-        if self.categorical is None:
-            return np.zeros(codes.shape)
-        return self._in_parts(self.categorical.column_log_prob, x, codes)
+        return self._rank_numbers(x, n_jobs) + self._log_probability(x, codes)
 
     def unpack(self, rows: Array) -> tuple[Array, Codes]:
         """Return numbers and codes of rows that have them side by side."""
         numbers = len(self.standardizer.varying)
         return rows[:, :numbers], rows[:, numbers:].astype(np.int64)
-
-    def smooth_log_density(self, s: Tensor) -> Tensor:
-        """Return the log density of standardised rows that explanations follow, ``(n, K) -> (n,)``, with derivatives.
-
-        Of two scales it is the coarse one: what is unusual is ranked by it, and where the gate opens the density all
-        but jumps.
-        """
-        density = self.density
-        if density is None:
-            return s.sum(1)
-        rows = s.to(density.device)
-        if isinstance(density, TwoScaleDensity):
-            return density.coarse_log_prob(rows).cpu()
-        return density.log_prob_batch(rows, "isometric", include_residual=True).cpu()
 
     def p_value(self, X: Any) -> Array:  # noqa: N803
         """Return the conformal p-value of rows: the share of calibration scores as low, ``(n, M) -> (n,)``.
@@ -282,10 +274,33 @@ class TabularModel:
         fit = [
             columns == (rows.novel.shape[1], x.shape[1], codes.shape[1]),
             (rows.x.shape, rows.codes.shape) == (x.shape, codes.shape),
-            self.score_codes(few.x, few.codes).shape == few.codes.shape,
+            self.log_density(few).shape == (len(few.x),),
         ]
         if not (all(fit) and np.isfinite(made).all()):
             raise ValueError("its parts do not fit together")
+
+    def _rank_numbers(self, x: Array, n_jobs: int | None) -> Array:
+        if self.density is None:
+            return np.zeros(len(x))
+        if self.ranking is None:
+            density = self.density
+            log_prob = self._over_numbers(lambda s: density.log_prob(s, include_residual=True), x, n_jobs)
+            return log_prob + self.standardizer.log_volume
+        score = self._over_numbers(self.ranking.log_score, x, n_jobs)
+        if self.repeated_values is not None:
+            score -= self.repeated_values.novelty(x[:, : len(self.repeated_values.cost)]).sum(1)
+        return score
+
+    def _over_numbers(self, function: Callable[[Tensor], Tensor], x: Array, n_jobs: int | None) -> Array:
+        """Return a function of standardised rows, batch by batch, ``(n, K) -> (n,)``."""
+        batches = torch.as_tensor(self.standardizer.transform(x)).split(BATCH_ROWS)
+        return _array(map_batches(function, batches, n_jobs))
+
+    def _log_probability(self, x: Array, codes: Codes) -> Array:
+        """Return log P(k | z) of codes, ``(n, K), (n, J) -> (n,)``."""
+        if self.categorical is None:
+            return np.zeros(len(x))
+        return self._in_parts(self.categorical.log_prob, x, codes)
 
     @torch.no_grad()
     def _in_batches(self, function: Callable[[Tensor], Tensor], x: Array) -> Array:
@@ -298,11 +313,6 @@ class TabularModel:
         return np.concatenate(
             [function(self.latents(x[i : i + BATCH_ROWS]), codes[i : i + BATCH_ROWS]) for i in starts]
         )
-
-
-def pack(x: Array, codes: Codes) -> Array:
-    """Return numbers and codes side by side, ``(n, K), (n, J) -> (n, K + J)``."""
-    return np.concatenate([x, codes], 1) if codes.shape[1] else x
 
 
 def _array(values: Tensor) -> Array:

@@ -20,6 +20,7 @@ from radogaga.tabular.defaults import (
     MAX_REPEATED_ROWS,
     MIN_HELD_OUT,
     MIN_ROWS_TO_HOLD_OUT,
+    MIN_ROWS_TO_HOLD_OUT_CALIBRATION,
     ROWS_PER_CALIBRATION,
     ROWS_PER_HELD_OUT,
 )
@@ -40,6 +41,11 @@ class Split(NamedTuple):
     train: Array
     stopping: Array | None
     calibration: Array | None
+
+    @property
+    def seen(self) -> Array:
+        """All rows that have a part in the densities."""
+        return self.train if self.stopping is None else np.concatenate([self.train, self.stopping])
 
 
 def fit_encoder(
@@ -136,22 +142,23 @@ def repeat_by_weight(weight: Array, random: np.random.RandomState) -> NDArray[np
 
 
 def split(x: Array, random: np.random.RandomState, alarm_rate: float | None = None) -> Split:
-    """Return rows to train on, to stop by and to calibrate on; the last two halve a tenth, where rows are enough.
+    """Return rows to train on, to stop by and to calibrate on, the last two a twentieth each.
 
-    For a wanted alarm rate, as many are held out to calibrate on as it needs, but no more than a quarter.
+    Fewer than 50 rows all train. Fewer than 20,000 leave none to calibrate on, unless an alarm rate is wanted: then as
+    many are held out as it needs, but no more than a quarter.
 
     But for the columns' units and their categories, which all rows choose together, no row that has any part in the
     model is among those that the p-values rest on.
     """
     order = random.permutation(len(x))
-    share = max(len(x) // ROWS_PER_HELD_OUT, MIN_HELD_OUT)
-    stop = share // 2
+    stop = max(len(x) // ROWS_PER_HELD_OUT, MIN_HELD_OUT)
+    calibrate = stop if alarm_rate is not None or len(x) >= MIN_ROWS_TO_HOLD_OUT_CALIBRATION else 0
     if alarm_rate is not None:
-        share = max(share, stop + min(rows_needed(alarm_rate), len(x) // ROWS_PER_CALIBRATION))
-    rest = x[order[share:]]
+        calibrate = max(calibrate, min(rows_needed(alarm_rate), len(x) // ROWS_PER_CALIBRATION))
+    rest = x[order[stop + calibrate :]]
     if len(x) < MIN_ROWS_TO_HOLD_OUT or (rest == rest[0]).all():
         return Split(x[order], None, None)
-    return Split(rest, x[order[:stop]], x[order[stop:share]])
+    return Split(rest, x[order[:stop]], x[order[stop : stop + calibrate]] if calibrate else None)
 
 
 def _weights(weight: Any, rows: int) -> Array:

@@ -55,7 +55,6 @@ def facts(model: TabularModel) -> list[tuple[str, str]]:
         facts = [
             ("spectrum", f"{sparkline(ratio)} {ratio.sum():.1%} of the variance, the first latent {ratio[0]:.1%}"),
             ("resolution", f"{model.resolution:.3g} of a column's spread"),
-            ("smoothness", str(model.parameters.get("smoothness", "not recorded"))),
             ("isometry", f"diagonal {isometry.diag_mean:.3f} (theory {float(isometry.prediction.mean()):.3f}), "
                          f"off it {isometry.off_rms:.3f}, r of inner products {isometry.probe_r:.3f}"),
             ("training", curve),

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,9 +27,6 @@ from radogaga.method.training.history import History
 from radogaga.method.training.loop import encode_distinct, fit
 from radogaga.tabular import defaults
 
-Smoothness = Literal["two-scale", "coarse", "fine"]
-"""What the density is to be good at: both, ranking anomalies, or the likelihood of normal rows."""
-
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -49,8 +46,6 @@ class TrainingConfig:
         Draws all that is random.
     device : str
         Where to train.
-    smoothness : "two-scale", "coarse" or "fine"
-        Which density is made in the end: see `radogaga.tabular.density_fit.fit_density`.
     progress : callable, optional
         Called with the number of steps done since its last call.
     """
@@ -61,7 +56,6 @@ class TrainingConfig:
     learning_rate: float = defaults.LEARNING_RATE
     seed: int = 0
     device: str = "cpu"
-    smoothness: Smoothness = "two-scale"
     progress: Callable[[int], None] | None = None
 
 
@@ -126,7 +120,7 @@ def _train_from(start: RateDistortion, x: Tensor, held_out: Tensor, config: Trai
 def _start(x: Tensor, config: TrainingConfig) -> RateDistortion:
     """Return the model before training: PCA, with a mixture on its latents."""
     scaling = Scaling.ranges(x)
-    features, latents = x.shape[1], _latent_count(scaling(x), config.n_components)
+    features, latents = x.shape[1], latent_count(scaling(x), config.n_components)
     encoder = ResidualMLP(features, latents, defaults.HIDDEN)
     decoder = ResidualMLP(latents, features, defaults.HIDDEN)
     autoencoder = Autoencoder(encoder, decoder, latents, scaling).to(x.device)
@@ -151,7 +145,14 @@ def _resolution(z: Tensor, config: TrainingConfig) -> float:
     return float(config.resolution)
 
 
-def _latent_count(s: Tensor, wanted: int | float | str) -> int:
+def latent_count(s: Tensor, wanted: int | float | str) -> int:
+    """Return how many latents scaled rows get: a count, a share of the variance, or "auto" for the default share.
+
+    Raises
+    ------
+    InputError
+        If more are wanted than columns that vary, or than rows less one.
+    """
     possible = min(len(s) - 1, s.shape[1])
     if isinstance(wanted, Integral):
         if wanted > possible:

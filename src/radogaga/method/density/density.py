@@ -135,6 +135,10 @@ class Density(nn.Module):
         """
         return self.model.prior.log_prob_given(projection.z, known or {}) + self.residual.log_prob(projection.residual)
 
+    def scaled_log_prob(self, x: Tensor) -> Tensor:
+        """Return the log density of raw rows, residual included, per unit of scaled rows, ``(B, M) -> (B,)``."""
+        return self.log_joint(self.project(x))
+
     @torch.no_grad()
     def sample(self, n: int, *, include_residual: bool = False) -> Tensor:
         """Return n raw rows, ``(n, M)``, on the manifold or, with the residual, around it."""

@@ -89,6 +89,12 @@ class ResidualMLP(nn.Module):
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether h is zero, as before training."""
+        last = self.correction[-1]
+        return not any(parameter.any() for parameter in last.parameters())
+
     def forward(self, x: Tensor) -> Tensor:
         """Return W x + b + h(x), ``(B, inputs) -> (B, outputs)``."""
         out: Tensor = self.linear(x) + self.correction(x)

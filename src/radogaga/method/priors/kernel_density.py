@@ -10,22 +10,28 @@ from torch import Tensor
 
 from radogaga._utils.batching import rows_in_memory
 from radogaga.method.noise import Noise
+from radogaga.method.priors.clusters import cluster
 from radogaga.method.priors.prior import Prior
 
 # Latents times centres at once: two megabytes in float64, which fit into a core's cache.
 _BUDGET = 2**18
 _MIN_EXPONENT = -80.0  # smaller ones give subnormal numbers, which are slow
-_MAX_ROWS_TO_CLUSTER = 20_000
 # The bandwidth is found from the distances of 300 latents to 5000 others.
 _MAX_OTHERS, _MAX_QUERIES = 5_000, 300
+# Equal latents are neighbours at no distance: an adaptive bandwidth is at least a multiple of this.
+_MIN_DISTANCE = 1e-3
+# An adaptive bandwidth is one of these multiples of the distance to the neighbours.
+_MULTIPLES = tuple(math.exp(-2.5 + 3.5 * k / 11) for k in range(12))
 
 
 class KernelDensity(Prior):
-    """A Gaussian kernel density at given centres, P(z) = sum_c w_c N(z; c, (h^2 + v_c) I).
+    """A Gaussian kernel density at given centres, P(z) = sum_c w_c N(z; c, (h_c^2 + v_c) I).
 
     One bandwidth for all directions is right where a unit of latent space is a unit of data space everywhere, as under
-    isometry. `fit` takes the bandwidth h of greatest leave-one-out likelihood. Of many latents, a centre is the mean of
-    a cluster: w_c is the cluster's share and v_c its variance in each direction, which keeps mean and total variance.
+    isometry. `fit` takes the bandwidth of greatest leave-one-out likelihood, one for all centres. `fit_adaptive` has
+    one for each: a multiple of the distance to the centre's neighbours, so that it is fine where latents are dense and
+    wide where they are sparse. Of many latents, a centre is the mean of a cluster: w_c is the cluster's share and v_c
+    its variance in each direction, which keeps mean and total variance.
 
     Parameters
     ----------
@@ -33,6 +39,12 @@ class KernelDensity(Prior):
         Number of latents, N.
     n_centres : int
         Number of centres.
+    adaptive : bool
+        Whether each centre has a bandwidth of its own.
+
+    References
+    ----------
+    Breiman, Meisel, Purcell, "Variable kernel estimates of multivariate densities", Technometrics 19, 1977.
 
     Examples
     --------
@@ -49,13 +61,13 @@ class KernelDensity(Prior):
     within_variance: Tensor
     bandwidth: Tensor
 
-    def __init__(self, latents: int, n_centres: int) -> None:
+    def __init__(self, latents: int, n_centres: int, *, adaptive: bool = False) -> None:
         super().__init__()
-        self.latents, self.n_centres = latents, n_centres
+        self.latents, self.n_centres, self.adaptive = latents, n_centres, adaptive
         self.register_buffer("centres", torch.zeros(n_centres, latents))
         self.register_buffer("log_weights", torch.full((n_centres,), -math.log(max(n_centres, 1))))
         self.register_buffer("within_variance", torch.zeros(n_centres))
-        self.register_buffer("bandwidth", torch.ones(()))
+        self.register_buffer("bandwidth", torch.ones(n_centres if adaptive else ()))
 
     @classmethod
     @torch.no_grad()
@@ -73,22 +85,105 @@ class KernelDensity(Prior):
         seed : int
             Seed of the choice of latents for the bandwidth and of k-means.
         """
+        prior = cls._centred(z, max_centres, rounds, seed, adaptive=False)
+        prior.bandwidth.copy_(loo_bandwidth(z, seed=seed))
+        return prior
+
+    @classmethod
+    @torch.no_grad()
+    def fit_adaptive(
+        cls, z: Tensor, *, neighbours: int = 10, max_centres: int = 5000, rounds: int = 10, seed: int = 0
+    ) -> KernelDensity:
+        """Return the kernel density of latents ``(n, N)`` whose bandwidths follow the distances to neighbours.
+
+        A centre's bandwidth is the root mean square distance to its nearest latents, times the multiple of greatest
+        leave-one-out likelihood.
+
+        Parameters
+        ----------
+        z : Tensor
+            Latents.
+        neighbours : int
+            Number of nearest latents, repeated ones included.
+        max_centres, rounds, seed : int
+            As in `fit`.
+        """
+        prior = cls._centred(z, max_centres, rounds, seed, adaptive=True)
+        some = z[torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))[:_MAX_OTHERS].to(z.device)]
+        nearest = torch.cdist(prior.centres, some).topk(min(neighbours + 1, len(some)), largest=False).values[:, 1:]
+        distance = nearest.square().mean(1).sqrt().nan_to_num().clamp_min(_MIN_DISTANCE)
+        prior.bandwidth.copy_(distance)
+        prior.bandwidth.mul_(prior._loo_multiple(some[:_MAX_QUERIES], len(z)))
+        return prior
+
+    @classmethod
+    def _centred(cls, z: Tensor, max_centres: int, rounds: int, seed: int, *, adaptive: bool) -> KernelDensity:
+        """Return a kernel density of latents that has its centres, but no bandwidth yet."""
         distinct, count = _shuffled(z, seed)
-        within = torch.zeros_like(count)
-        centres, weight = distinct, count
+        centres, weight, within = distinct, count, torch.zeros_like(count)
         if len(distinct) > max_centres:
-            centres, weight, within = _cluster(distinct, count, max_centres, rounds, seed)
-        prior = cls(z.shape[1], len(centres)).to(z)
+            centres, weight, within = cluster(distinct, count, max_centres, rounds, seed)
+        prior = cls(z.shape[1], len(centres), adaptive=adaptive).to(z)
         prior.centres.copy_(centres)
         prior.log_weights.copy_((weight / weight.sum()).log())
         prior.within_variance.copy_(within)
-        prior.bandwidth.copy_(_loo_bandwidth(distinct[:_MAX_OTHERS]))
         return prior
+
+    def _loo_multiple(self, z: Tensor, rows: int) -> float:
+        """Return the multiple of the bandwidths under which some of the latents are likeliest without themselves."""
+        squares = torch.cdist(z, self.centres).square()
+        own = squares.argmin(1, keepdim=True)
+        left = (self.log_weights.exp()[own] * rows - 1).round().clamp_min(0)
+        log_weights = self.log_weights.expand_as(squares).scatter(1, own, (left / rows).log())
+
+        def likelihood(multiple: float) -> float:
+            variance = (multiple * self.bandwidth).square() + self.within_variance
+            logits = log_weights - 0.5 * (squares / variance + self.latents * variance.log())
+            return float(logits.logsumexp(1).mean())
+
+        return max(_MULTIPLES, key=likelihood)
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance of each centre's kernel in each direction, ``(C,)``."""
+        return self.bandwidth.square() + self.within_variance
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
         parts = [_logsumexp(logits) - offset for logits, offset in self._logits(z)]
         return torch.cat(parts) - 0.5 * self.latents * math.log(2 * math.pi)
+
+    @torch.no_grad()
+    def left_out_logits(self, z: Tensor, fitted: Tensor, rows: int) -> Tensor:
+        """Return each centre's log density of rows without their own part in it, ``(B, N) -> (B, C)``.
+
+        Taking a row out of its cluster moves the mean and narrows the variance; a row that was alone leaves no centre.
+
+        Parameters
+        ----------
+        z : Tensor
+            Latents, ``(B, N)``.
+        fitted : Tensor
+            What the density was fitted to in their place, the same but for outliers, ``(B, N)``.
+        rows : int
+            How many latents it was fitted to.
+        """
+        own = torch.cdist(fitted, self.centres).argmin(1)
+        count = self.log_weights.exp()[own] * rows
+        left = (count - 1).round().clamp_min(0)  # whole numbers, but for rounding
+        off = fitted - self.centres[own]
+        moved = self.centres[own] - off / left.clamp_min(1)[:, None]
+        bandwidth = self.bandwidth.expand(self.n_centres)[own]
+        within = (self.within_variance[own] - off.square().mean(1) / left.clamp_min(1)).clamp_min(0)
+        narrowed = bandwidth.square() + torch.where(left > 0, within * count / left, torch.zeros_like(within))
+        own_logit = _log_normal((z - moved).square().sum(1), narrowed, self.latents) + (left / rows).log()
+        squares = torch.cdist(z, self.centres, compute_mode="donot_use_mm_for_euclid_dist").square()
+        logits = _log_normal(squares, self.variance, self.latents) + self.log_weights
+        return logits.scatter(1, own[:, None], own_logit[:, None]) - math.log1p(-1 / rows)
+
+    def left_out_log_prob(self, z: Tensor, fitted: Tensor, rows: int) -> Tensor:
+        """Return log P(z) of rows without their own part in the density, ``(B, N) -> (B,)``; see `left_out_logits`."""
+        return self.left_out_logits(z, fitted, rows).logsumexp(1)
 
     def responsibility(self, z: Tensor) -> Tensor:
         """Return P(c | z), the share of each centre in the density of each latent, ``(B, N) -> (B, C)``."""
@@ -99,7 +194,7 @@ class KernelDensity(Prior):
         # |z - c|^2 / v as |z|^2 / v - 2 z'c / v + |c|^2 / v: one matrix product. Centring keeps the terms from
         # cancelling, and the part of |z|^2 / v that all centres share, that of the largest v, is subtracted at the end.
         centre = self.centres.mean(0)
-        points, variance = self.centres - centre, self.bandwidth.square() + self.within_variance
+        points, variance = self.centres - centre, self.variance
         shared = 1 / variance.amax()
         weights = torch.cat([points / variance[:, None], -0.5 * (1 / variance - shared)[:, None]], 1).T
         offset = self.log_weights - 0.5 * (points.square().sum(1) / variance + self.latents * variance.log())
@@ -109,15 +204,19 @@ class KernelDensity(Prior):
             yield logits, 0.5 * shared * square[:, 0]
 
     def refit(self, z: Tensor, noise: Noise) -> KernelDensity:
-        """Return `fit` of other latents ``(n, N)``, with default settings."""
-        return KernelDensity.fit(z)
+        """Return the density of other latents ``(n, N)``, with default settings."""
+        return KernelDensity.fit_adaptive(z) if self.adaptive else KernelDensity.fit(z)
 
     def sample(self, n: int) -> Tensor:
         """Return n latents that follow the density, ``(n, N)``."""
         chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True)
-        spread = (self.bandwidth.square() + self.within_variance[chosen]).sqrt()
+        spread = self.variance[chosen].sqrt()
         points = self.centres[chosen]
         return points + spread[:, None] * torch.randn_like(points)
+
+
+def _log_normal(squares: Tensor, variance: Tensor, latents: int) -> Tensor:
+    return -0.5 * (squares / variance + latents * (2 * math.pi * variance).log())
 
 
 def _logsumexp(logits: Tensor) -> Tensor:
@@ -130,59 +229,6 @@ def _logsumexp(logits: Tensor) -> Tensor:
     greatest = logits.amax(1, keepdim=True)
     below = logits.sub_(greatest).float().clamp_(min=_MIN_EXPONENT)
     return below.exp_().sum(1).double().log() + greatest[:, 0]
-
-
-def _cluster(z: Tensor, count: Tensor, n_clusters: int, rounds: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the means of clusters by k-means, their numbers of latents, and their variances in each direction.
-
-    Latents are in a random order, so the first ones are a random sample.
-    """
-    some, weight = z[:_MAX_ROWS_TO_CLUSTER], count[:_MAX_ROWS_TO_CLUSTER]
-    means = _kmeans_plus_plus(some, weight, n_clusters, seed)
-    for _ in range(rounds):
-        means, _ = _moments(some, weight, _nearest(some, means), means)
-    nearest = _nearest(z, means)
-    means, total = _moments(z, count, nearest, means)
-    squares = torch.zeros_like(total).index_add_(0, nearest, count * (z - means[nearest]).square().mean(1))
-    kept = total > 0
-    return means[kept], total[kept], squares[kept] / total[kept]
-
-
-def _kmeans_plus_plus(z: Tensor, weight: Tensor, n_clusters: int, seed: int) -> Tensor:
-    """Return initial means: latents chosen with a probability proportional to the squared distance from those before.
-
-    A uniform choice would put nearly all means where latents are dense and one wide cluster over all outliers, where a
-    density ranks anomalies (Arthur and Vassilvitskii, "k-means++", SODA 2007).
-    """
-    if n_clusters >= len(z):
-        return z
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.rand(n_clusters, generator=generator, dtype=torch.float64).to(z.device)
-    centred = z - z.mean(0)  # so that the terms of the squared distance do not cancel
-    squares, chosen, newest = centred.square().sum(1), [], 0
-    distance = torch.full_like(squares, torch.inf)
-    for draw in draws:
-        chosen.append(newest)
-        distance = torch.minimum(distance, (squares + squares[newest] - 2 * (centred @ centred[newest])).clamp_min(0))
-        distance[newest] = 0
-        reached = (distance * weight).double().cumsum(0)
-        newest = int(torch.searchsorted(reached, draw * reached[-1], right=True).clamp_max(len(z) - 1))
-    return z[chosen]
-
-
-def _moments(z: Tensor, weight: Tensor, nearest: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean of the latents nearest to each mean, or the old one if there are none, and their weight."""
-    total = torch.zeros(len(means), dtype=z.dtype, device=z.device).index_add_(0, nearest, weight)
-    sums = torch.zeros_like(means).index_add_(0, nearest, weight[:, None] * z)
-    return torch.where(total[:, None] > 0, sums / total.clamp_min(1e-30)[:, None], means), total
-
-
-def _nearest(z: Tensor, means: Tensor) -> Tensor:
-    centre = means.mean(0)
-    means = means - centre
-    offset = -0.5 * means.square().sum(1)
-    rows = rows_in_memory(len(means), budget=_BUDGET)
-    return torch.cat([torch.addmm(offset, part - centre, means.T).argmax(1) for part in z.split(rows)])
 
 
 def loo_bandwidth(z: Tensor, *, seed: int = 0) -> Tensor:

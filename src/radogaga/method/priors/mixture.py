@@ -16,6 +16,9 @@ from radogaga._utils.random import isolated_seed
 from radogaga.method.noise import Noise
 from radogaga.method.priors.prior import Prior
 
+# A component keeps at least this many rows, and this share of its variance, where one of its rows is left out.
+_MIN_COUNT, _MIN_NARROWING = 0.01, 1e-4
+
 
 class Mixture(Prior):
     """A Gaussian mixture with learned parameters and full covariances.
@@ -64,6 +67,37 @@ class Mixture(Prior):
         """Return log P(z) in nats, ``(B, N) -> (B,)``."""
         return self.component_log_prob(z).logsumexp(-1)
 
+    @torch.no_grad()
+    def left_out_log_prob(self, z: Tensor, fitted: Tensor, rows: int) -> Tensor:
+        """Return log P(z) of rows without their own part in the mixture, nearly, ``(B, N) -> (B,)``.
+
+        Each row's share is taken out of the components' weights, means and covariances, in closed form (Sherman and
+        Morrison); the shares of all others stay.
+
+        Parameters
+        ----------
+        z : Tensor
+            Latents, ``(B, N)``.
+        fitted : Tensor
+            What the mixture was fitted to in their place, the same but for outliers, ``(B, N)``.
+        rows : int
+            How many latents it was fitted to.
+        """
+        factors = self.precision_factors()
+        own, off = (
+            torch.einsum("bkn,knm->bkm", v[:, None] - self.means, factors) for v in (fitted, z)
+        )  # in each component's units
+        share = self.component_log_prob(fitted).softmax(1)
+        count = self.logits.softmax(0) * rows
+        left = (count - share).clamp_min(_MIN_COUNT)
+        off = off + (share / left)[..., None] * own  # the mean moves away
+        narrower = (1 - share / left * own.square().sum(-1)).clamp_min(_MIN_NARROWING)
+        along = share / left * (off * own).sum(-1).square() / narrower
+        squares = (off.square().sum(-1) + along) * left / count
+        log_volume = self.log_diagonal.sum(-1) - 0.5 * (self.latents * (2 * math.pi * count / left).log())
+        logits = (left / (rows - 1)).log() + log_volume - 0.5 * narrower.log() - 0.5 * squares
+        return logits.logsumexp(1)
+
     def sample(self, n: int) -> Tensor:
         """Return n latents that follow the mixture, ``(n, N)``."""
         component = torch.multinomial(self.logits.softmax(0), n, replacement=True)
@@ -105,6 +139,27 @@ class Mixture(Prior):
             chosen = max(mixtures, key=lambda mixture: float(mixture.log_prob(held_out).mean()))
             chosen.continue_em(z)
         return chosen
+
+    @classmethod
+    def fit_bic(
+        cls, z: Tensor, candidates: Sequence[int] = (1, 2, 4, 8), *, seed: int = 0, floor: float = 0.0
+    ) -> Mixture:
+        """Return the mixture of latents ``(n, N)`` with the lowest Bayesian information criterion (Schwarz, 1978).
+
+        ``floor`` is added to every variance. Sizes that have fewer than two latents a component are left out.
+        """
+        best, lowest = None, math.inf
+        for components in candidates:
+            if best is not None and 2 * components >= len(z):
+                break
+            with isolated_seed(seed):
+                mixture = cls(z.shape[1], components).to(z).fit(z, seed=seed, floor=floor)
+            numbers = components * (1 + z.shape[1] + z.shape[1] * (z.shape[1] + 1) / 2) - 1
+            criterion = math.log(len(z)) * numbers - 2 * float(mixture.log_prob(z).sum())
+            if criterion < lowest:
+                best, lowest = mixture, criterion
+        assert best is not None
+        return best
 
     def continue_em(self, z: Tensor) -> None:
         """Continue expectation maximisation from the present parameters on latents ``(n, N)``."""

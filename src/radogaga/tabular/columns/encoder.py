@@ -49,6 +49,11 @@ class EncodedRows(NamedTuple):
     raw: pd.DataFrame | Array
 
     @property
+    def packed(self) -> Array:
+        """Numbers and codes side by side, ``(n, K + J)``."""
+        return np.concatenate([self.x, self.codes], 1) if self.codes.shape[1] else self.x
+
+    @property
     def total_novelty(self) -> Array:
         """What each row costs for being new, beside the density, ``(n,)``, in nats."""
         return self.novelty.sum(1) if self.novelty.strides[0] else np.zeros(len(self.x))
