@@ -90,9 +90,9 @@ def test_fit_is_the_estimators_and_says_what_it_made(program, tmp_path):
 
 def test_a_fine_density_is_fitted_scored_and_named(program, tmp_path):
     data = write(people(200), tmp_path / "train.csv")
-    options = ("--id", "id", "--smoothness", "fine", "--max-steps", 0)
+    options = ("--id", "id", "--alarm-rate", 0.2, "--max-steps", 0)
     assert program("fit", data, "--out", tmp_path / "model", *options).returncode == 0
-    assert RaDOGAGA.load(tmp_path / "model").smoothness == "fine"
+    assert RaDOGAGA.load(tmp_path / "model").alarm_rate == 0.2
     assert program("score", tmp_path / "model", data, "--out", tmp_path / "scores.csv").returncode == 0
     assert np.isfinite(pd.read_csv(tmp_path / "scores.csv")["score"]).all()
     assert "fine" in program("inspect", tmp_path / "model").stdout
@@ -289,11 +289,6 @@ def test_paths_that_cannot_be_are_refused(program, tmp_path, model, new):
     assert refused(program(*fit, "--out", tmp_path / "train.csv" / "m"), "write")
     assert refused(program(*fit, "--out", tmp_path / "m", "--drop", "nothing"), "'nothing'", "'age', 'income'")
     assert refused(program(*fit, "--out", tmp_path / "m", "--alarm-rate", 2), "--alarm-rate")
-    assert refused(
-        program(*fit, "--out", tmp_path / "m", "--smoothness", "crude"),
-        "--smoothness two-scale, coarse or fine",
-        "'crude'",
-    )
     assert refused(program(*fit, "--out", tmp_path / "m", "--device", "abacus"), "abacus")
     score = ("score", model, new)
     assert refused(program(*score, "--out", tmp_path / "scores.txt"), "scores.txt")

@@ -83,7 +83,7 @@ def people(rows: int, **columns) -> pd.DataFrame:
 
 
 def fit(frame: pd.DataFrame) -> RaDOGAGA:
-    return RaDOGAGA(max_steps=0, smoothness="coarse", random_state=0).fit(frame)
+    return RaDOGAGA(max_steps=0, random_state=0).fit(frame)
 
 
 def cost(model: RaDOGAGA, rows: pd.DataFrame, **changed) -> float:

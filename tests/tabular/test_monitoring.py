@@ -24,7 +24,7 @@ def drift(model, frame: pd.DataFrame, batch: int = 1000) -> Drift:
 
 @pytest.fixture(scope="module")
 def model():
-    return RaDOGAGA(max_steps=0, smoothness="coarse", random_state=0).fit(table(1500, np.random.RandomState(0))).model_
+    return RaDOGAGA(max_steps=0, random_state=0).fit(table(1500, np.random.RandomState(0))).model_
 
 
 def test_files_without_drift_are_not_said_to_have_any(model):

@@ -37,7 +37,6 @@ _RENAMED = {
     "StudentResidual": "StudentTResidual",
     "PrincipalResidual": "MultiscaleResidual",
 }
-_SMOOTHNESS = {"both": "two-scale"}
 
 
 def read_former(folder: Path, structure: dict[str, Any]) -> tuple[Any, Tensors]:
@@ -163,7 +162,7 @@ def _read_estimator(folder: Path, about: dict[str, Any]) -> tuple[Any, Tensors]:
     density = _upgrade(structure["model"], "density", tensors)
     tensors |= load_file(folder / "arrays.safetensors")
     table, parameters = about["table"], about["parameters"]
-    parameters["smoothness"] = _SMOOTHNESS.get(former := parameters.pop("detail"), former)
+    del parameters["detail"]  # whether anomalies or likelihoods mattered: models have had both since
     names = table["names"] or about["feature_names_in_"]
     encoder = {
         "names": None if names is None else {"tuple": names},

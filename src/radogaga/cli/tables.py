@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import Annotated, Any
 
 import typer
 
 from radogaga.errors import InputError
-
-if TYPE_CHECKING:
-    from radogaga.tabular.training import Smoothness
 
 _TABLE = "A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file."
 _WRITTEN = "A .csv, .parquet, .arrow or .feather file."
@@ -35,12 +32,8 @@ def fit(
     alarm_rate: Annotated[
         float | None, typer.Option(help="The highest share of false alarms, 0.001 say; default: near 0.01.")
     ] = None,
-    smoothness: Annotated[
-        str,
-        typer.Option(help="What the density is best at: coarse ranks anomalies, fine is more likely, two-scale: both."),
-    ] = "two-scale",
     seed: Annotated[int, typer.Option(min=0, help="Draws all that is random.")] = 0,
-    max_steps: Annotated[int, typer.Option(min=0, help="Training steps at most.")] = 1000,
+    max_steps: Annotated[int, typer.Option(min=0, help="Training steps at most.")] = 300,
     keep_position: Annotated[
         bool,
         typer.Option("--keep-position", help="Judge when dates are, too, and numbers that only grow from row to row."),
@@ -58,7 +51,6 @@ def fit(
 
     if alarm_rate is not None and not 0 < alarm_rate <= 0.5:
         raise InputError(f"Expected an --alarm-rate above 0 and at most 0.5; got {alarm_rate}. Try 0.01.")
-    smoothness = _checked_smoothness(smoothness)
     check_device(device)
     check_replaceable(out)
     with warnings_as_notes():
@@ -66,7 +58,6 @@ def fit(
     estimator = RaDOGAGA(
         alarm_rate=alarm_rate,
         max_steps=max_steps,
-        smoothness=smoothness,
         keep_position=keep_position,
         random_state=seed,
         device=device,
@@ -104,7 +95,7 @@ def score(
     force: Annotated[bool, _FORCE] = False,
     quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
-    """Score the rows of a file, in memory that does not grow with it: log density, p-value, alarm, reasons."""
+    """Score the rows of a file, in memory that does not grow with it: score, p-value, alarm, reasons."""
     from radogaga._utils.checks import list_names
     from radogaga._utils.files import check_may_replace
     from radogaga.cli.rendering import progress_bar, warnings_as_notes
@@ -219,12 +210,3 @@ def _print_parts(parts: Any, *, quiet: bool = False) -> None:
     console = Console(quiet=quiet)
     for part in parts:
         console.print(part, highlight=False)
-
-
-def _checked_smoothness(smoothness: str) -> Smoothness:
-    from radogaga.tabular.training import Smoothness
-
-    *others, last = get_args(Smoothness)
-    if smoothness not in (*others, last):
-        raise InputError(f"Expected --smoothness {', '.join(others)} or {last}; got {smoothness!r}.")
-    return cast(Smoothness, smoothness)

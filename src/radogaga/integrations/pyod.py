@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pyod.models.base import BaseDetector
 from sklearn.utils.validation import check_is_fitted
 
+from radogaga.tabular.defaults import MAX_STEPS
 from radogaga.tabular.estimator import RaDOGAGA
-from radogaga.tabular.training import Smoothness
 
 
 class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
@@ -58,8 +58,7 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
         *,
         n_components: int | float | str = "auto",
         resolution: float | str = "auto",
-        max_steps: int = 1000,
-        smoothness: Smoothness = "two-scale",
+        max_steps: int = MAX_STEPS,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         n_jobs: int | None = None,
@@ -68,7 +67,6 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
         self.n_components = n_components
         self.resolution = resolution
         self.max_steps = max_steps
-        self.smoothness = smoothness
         self.random_state = random_state
         self.device = device
         self.n_jobs = n_jobs
@@ -81,7 +79,6 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
             self.n_components,
             resolution=self.resolution,
             max_steps=self.max_steps,
-            smoothness=self.smoothness,
             random_state=self.random_state,
             device=self.device,
             n_jobs=self.n_jobs,
@@ -91,6 +88,6 @@ class RaDOGAGADetector(BaseDetector):  # type: ignore[misc]
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
-        """Return ``-log p(x)`` of rows in nats, ``(n, M) -> (n,)``; higher = more anomalous."""
+        """Return minus the score of rows, in nats, ``(n, M) -> (n,)``; higher = more anomalous."""
         check_is_fitted(self, "estimator_")
         return -self.estimator_.score_samples(X)

@@ -17,8 +17,6 @@ MIN_HELD_OUT, ROWS_PER_HELD_OUT = 10, 20
 MIN_ROWS_TO_HOLD_OUT_CALIBRATION = 20_000
 #: At most one row in this many calibrates a threshold that the user has asked for.
 ROWS_PER_CALIBRATION = 4
-#: Where fewer rows than this are held out, training rows calibrate, too, up to as many in all.
-MAX_ROWS_TO_CALIBRATE = 2_000
 #: A selection is made at this share of the fdr that is asked for: where training rows calibrate, small p-values come up
 #: to a tenth more often than they should, since the autoencoder has seen these rows (6 columns, 1,000 rows: 1.07).
 SELECTION_MARGIN = 0.9
@@ -99,7 +97,8 @@ MAX_COLUMNS_OF_MIXTURE = 100
 MIN_RESIDUAL_VARIANCE = 1e-4
 #: Different values of a column at most that its ranks are known at.
 MAX_RANK_KNOTS = 512
-#: Training rows at most whose own part is taken out of the densities, to weigh and to calibrate them.
+#: Training rows at most whose own part is taken out of the densities, to scale and weigh these, and to calibrate where
+#: fewer rows are held out.
 MAX_ROWS_TO_LEAVE_OUT = 2_000
 #: Steps of expectation maximisation for the weights of the stacked priors.
 WEIGHT_ITERATIONS = 200

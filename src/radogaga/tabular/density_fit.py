@@ -146,7 +146,7 @@ def _stacked_density(expert: Density, x: Tensor, held_out: Tensor | None, seed: 
     log_prob = torch.stack([part.left_out_log_prob(some, some, len(z)) for part in (kernel, mixture)], 1)
     prior.log_weights.copy_(fit_mixture_weights(log_prob, iterations=defaults.WEIGHT_ITERATIONS))
     residual = MultiscaleResidual(x.shape[1], x.shape[1] - model.autoencoder.latents).to(x.device)
-    residual.fit(unseen_residual(model.autoencoder, x, held_out), coarsest=float(expert.residual.variance))
+    residual.fit(unseen_residual(model.autoencoder, x, held_out), coarsest=float(kernel.variance.median()))
     return Density(model.with_prior(prior), x.shape[1], residual)
 
 

@@ -84,18 +84,18 @@ def fit_model(
         History(),
         parameters or {},
     )
+    left_out = np.zeros(len(parts.train[: defaults.MAX_ROWS_TO_LEAVE_OUT]))
     if standardizer.varying.any():
-        made = _with_density(made, parts, config)
+        made, left_out = _with_densities(made, parts, config)
     if rows.codes.shape[1]:
-        train = parts.train
-        z = made.latents(train[:, :numbers])
-        codes = train[:, numbers:].astype(np.int64)
-        made = replace(made, categorical=CategoricalDensity.fit(_kernel(made), z, codes))
-    return _calibrated(made, packed, parts, contamination, alarm_rate, n_jobs)
+        x, codes = made.unpack(parts.seen)
+        made = replace(made, categorical=CategoricalDensity.fit(_kernel(made), made.latents(x), codes))
+        left_out = left_out + _left_out_codes(made, parts.train[: len(left_out)], len(parts.seen))
+    return _calibrated(made, packed, parts, left_out, contamination, alarm_rate, n_jobs)
 
 
-def _with_density(model: TabularModel, parts: Split, config: TrainingConfig) -> TabularModel:
-    """Return a model with the density of its numbers, trained."""
+def _with_densities(model: TabularModel, parts: Split, config: TrainingConfig) -> tuple[TabularModel, Array]:
+    """Return a model with the densities of its numbers, and the scores of training rows without their own part."""
     standardizer = model.standardizer
     trained, held_out = _clipped(standardizer, parts)
     device = torch.device(config.device)
@@ -103,25 +103,30 @@ def _with_density(model: TabularModel, parts: Split, config: TrainingConfig) -> 
     with isolated_seed(config.seed, device):
         fitted = train(trained, held_out, config)
         density, ranking = fit_densities(fitted, trained, held_out, seed=config.seed)
-    some = trained[: defaults.MAX_ROWS_TO_LEAVE_OUT]
-    ranking.fit_scale(left_out_log_probs(ranking, some, trained, held_out))
+    x, _ = model.unpack(parts.train[: defaults.MAX_ROWS_TO_LEAVE_OUT])
+    log_probs = left_out_log_probs(ranking, torch.as_tensor(standardizer.transform(x)), trained, held_out)
+    ranking.fit_scale(log_probs)
     positions = int(model.encoder.has_position.sum())
+    repeated = RepeatedValues.fit(parts.seen[:, :positions])
+    novelty = repeated.left_out_novelty(parts.seen[:, :positions], x[:, :positions]).sum(1)
     measured = trained[: defaults.MAX_ROWS_MEASURED].double()
-    return replace(
+    fitted_model = replace(
         model,
         density=density,
         ranking=ranking,
-        repeated_values=RepeatedValues.fit(parts.seen[:, :positions]),
+        repeated_values=repeated,
         explained_variance_ratio=_variance_ratio(density.model.autoencoder, measured),
         isometry=measure_isometry(density.model, measured, rows=defaults.MAX_JACOBIANS, seed=config.seed),
         history=fitted.history,
     )
+    return fitted_model, ranking.combine(log_probs).cpu().numpy() - novelty
 
 
 def _calibrated(
     model: TabularModel,
     packed: Array,
     parts: Split,
+    left_out: Array,
     contamination: float | None,
     alarm_rate: float | None,
     n_jobs: int | None,
@@ -132,7 +137,7 @@ def _calibrated(
         warn_of_alarm_rate(alarm_rate, len(scores), held_out=len(scores) > 0)
     if alarm_rate is None or not len(scores):
         # What is promised rests on held-out rows alone.
-        scores = np.concatenate([scores, _left_out(model, parts, defaults.MAX_ROWS_TO_CALIBRATE - len(scores))])
+        scores = np.concatenate([scores, left_out[: max(defaults.MAX_ROWS_TO_LEAVE_OUT - len(scores), 0)]])
     calibration = Calibration.fit(scores, defaults.ALARM_RATE if alarm_rate is None else alarm_rate)
     if contamination is not None:
         threshold = float(np.quantile(model.score_packed(packed, n_jobs), contamination))
@@ -150,24 +155,12 @@ def _calibrated(
     )
 
 
-def _left_out(model: TabularModel, parts: Split, count: int) -> Array:
-    """Return left-out scores of at most as many training rows."""
-    if count <= 0:
-        return np.empty(0)
-    x, codes = model.unpack(parts.train[:count])
-    score, z, kernel, rows = np.zeros(len(x)), torch.zeros(len(x), 0), None, len(parts.train)
-    if model.ranking is not None and model.repeated_values is not None:
-        fitted, stopping = _clipped(model.standardizer, parts)
-        s = torch.as_tensor(model.standardizer.transform(x))
-        log_probs = left_out_log_probs(model.ranking, s, fitted, stopping)
-        score = model.ranking.combine(log_probs).cpu().numpy()
-        positions = len(model.repeated_values.cost)
-        score -= model.repeated_values.left_out_novelty(parts.seen[:, :positions], x[:, :positions]).sum(1)
-        kernel, z = _kernel(model), torch.as_tensor(model.latents(x))
-        rows += 0 if stopping is None else len(stopping)
-    if model.categorical is None:
-        return score
-    return score + left_out_codes(model.categorical, codes, kernel, z.to(kernel.centres) if kernel else z, rows)
+def _left_out_codes(model: TabularModel, rows: Array, count: int) -> Array:
+    """Return log P(k | z) of training rows, of `count`, without their own part."""
+    assert model.categorical is not None
+    x, codes = model.unpack(rows)
+    kernel, z = _kernel(model), torch.as_tensor(model.latents(x))
+    return left_out_codes(model.categorical, codes, kernel, z if kernel is None else z.to(kernel.centres), count)
 
 
 def _kernel(model: TabularModel) -> KernelDensity | None:

@@ -23,15 +23,15 @@ def test_the_phase_of_the_week_comes_back():
 
 def test_later_rows_are_no_anomalies_for_being_later_unless_that_is_asked_for():
     train, later = readings("2024-01-01"), readings("2024-06-01", seed=1)
-    model = RaDOGAGA(max_steps=0, smoothness="coarse", random_state=0).fit(train)
+    model = RaDOGAGA(max_steps=0, random_state=0).fit(train)
     assert (model.predict(later) == -1).mean() < 0.05
-    strict = RaDOGAGA(max_steps=0, smoothness="coarse", random_state=0, keep_position=True).fit(train)
+    strict = RaDOGAGA(max_steps=0, random_state=0, keep_position=True).fit(train)
     assert (strict.predict(later) == -1).mean() > 0.9
     assert model.model_.outside(later).mean(0) == pytest.approx([1, 0], abs=0.01)
 
 
 def test_the_time_of_day_counts():
-    model = RaDOGAGA(max_steps=0, smoothness="coarse", random_state=0).fit(readings("2024-01-01"))
+    model = RaDOGAGA(max_steps=0, random_state=0).fit(readings("2024-01-01"))
     day = readings("2024-06-01", seed=1).iloc[24:34]
     night = day.assign(when=day["when"] + pd.Timedelta(hours=12))
     assert np.median(model.score_samples(day)) > np.median(model.score_samples(night)) + 10
@@ -39,7 +39,7 @@ def test_the_time_of_day_counts():
 
 def test_dates_come_back_in_the_training_rows_weeks():
     frame = readings("2024-01-01")
-    model = RaDOGAGA(max_steps=0, smoothness="coarse", random_state=0).fit(frame)
+    model = RaDOGAGA(max_steps=0, random_state=0).fit(frame)
     sample = model.sample(200)
     assert sample["when"].between(frame["when"].min(), frame["when"].max()).all()
 
@@ -49,9 +49,9 @@ def test_counters_are_left_out_with_a_warning(step):
     random = np.random.default_rng(0)
     frame = pd.DataFrame({"x": random.normal(size=200), "number": step * np.arange(200)})
     with pytest.warns(UserWarning, match="only grow from row to row.*'number'"):
-        model = RaDOGAGA(max_steps=0, smoothness="coarse", random_state=0).fit(frame)
+        model = RaDOGAGA(max_steps=0, random_state=0).fit(frame)
     assert (model.predict(frame.assign(number=frame["number"] + 10_000)) == model.predict(frame)).all()
-    assert RaDOGAGA(max_steps=0, smoothness="coarse", random_state=0, keep_position=True).fit(frame).n_components_ == 2
+    assert RaDOGAGA(max_steps=0, random_state=0, keep_position=True).fit(frame).n_components_ == 2
 
 
 def test_measurements_are_no_counters():

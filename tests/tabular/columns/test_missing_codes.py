@@ -9,7 +9,7 @@ from radogaga.tabular.columns.missing_codes import find_missing_codes
 
 
 def small(**options) -> RaDOGAGA:
-    return RaDOGAGA(**{"max_steps": 0, "smoothness": "coarse", "random_state": 0, **options})
+    return RaDOGAGA(**{"max_steps": 0, "random_state": 0, **options})
 
 
 def measured_with(code: float, share: float, rows: int = 1000) -> tuple[np.ndarray, np.ndarray]:
