@@ -137,7 +137,7 @@ def test_a_table_of_categories_alone_has_a_probability():
     frame = pd.DataFrame({"a": random.choice(list("xyz"), 400), "b": random.choice(list("uv"), 400)})
     model = fit(frame)
     every = pd.DataFrame(list(product("xyz", "uv")), columns=["a", "b"])
-    assert np.exp(model.score_samples(every)).sum() == pytest.approx(1, abs=0.01)
+    assert np.exp(model.log_density(every)).sum() == pytest.approx(1, abs=0.01)
     assert model.transform(frame).shape == (400, 0)
     assert set(model.sample(50)["a"]) <= set("xyz")
     explanation = model.explain(every)
@@ -160,7 +160,7 @@ def test_a_mixed_density_integrates_to_one_over_numbers_and_categories():
     grid = pd.DataFrame(list(product(x, y)), columns=["x", "y"])
     cell = (x[1] - x[0]) * (y[1] - y[0])
     total = sum(
-        np.exp(model.score_samples(grid.assign(group=group, other=other))).sum() * cell
+        np.exp(model.log_density(grid.assign(group=group, other=other))).sum() * cell
         for group, other in product(("low", "high"), "ab")
     )
     assert total == pytest.approx(1, abs=0.03)

@@ -63,7 +63,7 @@ class Calibration:
     def highest_rank(self, counts: NDArray[np.int64], fdr: float) -> int:
         """Return the highest rank that is selected, -1 for none: by Benjamini and Hochberg's rule on the p-values.
 
-        The rule is applied at nine tenths of the rate, since p-values by training rows' scores are a little too small.
+        The rule is applied at eight tenths of the rate, since p-values by training rows' scores are a little too small.
 
         Parameters
         ----------

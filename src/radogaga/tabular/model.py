@@ -173,7 +173,7 @@ class TabularModel:
         Of the rows that are selected, at most `fdr` are normal, in expectation over tables and rows (Benjamini and
         Hochberg's rule on conformal p-values; Bates et al., Annals of Statistics 51, 2023). All rows are judged
         together: with more anomalies among them, more are selected. With n calibration scores a selection of B rows
-        has at least B / (.9 fdr (n + 1)) rows or none, so that few anomalies among many rows take many training rows.
+        has at least B / (.8 fdr (n + 1)) rows or none, so that few anomalies among many rows take many training rows.
         """
         return self.calibration.select(self.score(X), fdr)
 

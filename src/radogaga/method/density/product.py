@@ -12,7 +12,7 @@ from radogaga.method.priors.prior import Prior
 from radogaga.method.scaling import Scaling
 
 # Beyond these shares of the rows an expert's log density does not count for its mean and spread.
-_TAIL = 0.01
+_TAIL = 0.05
 _MIN_SPREAD = 1e-6
 
 
@@ -95,12 +95,12 @@ class ProductOfExperts(nn.Module):
 
     @torch.no_grad()
     def fit_scale(self, log_probs: Tensor) -> None:
-        """Set m_k and s_k by the experts' log densities of rows, ``(n, K)``, without the lowest and highest hundredth.
+        """Set m_k and s_k by the experts' log densities of rows, ``(n, K)``, the lowest and highest twentieth clipped.
 
         Rows that no expert was fitted to tell best; see `radogaga.tabular.left_out`.
         """
-        low, high = log_probs.quantile(torch.tensor([_TAIL, 1 - _TAIL]).to(log_probs), dim=0)
-        clipped = log_probs.clamp(low, high)
+        low = log_probs.quantile(_TAIL, dim=0, interpolation="higher")
+        clipped = log_probs.clamp(low, log_probs.quantile(1 - _TAIL, dim=0, interpolation="lower"))
         self.centre.copy_(clipped.mean(0))
         self.spread.copy_(clipped.std(0, correction=0).clamp_min(_MIN_SPREAD))
 
