@@ -53,8 +53,8 @@ def fit_densities(trained: TrainedModel, x: Tensor, held_out: Tensor | None, *, 
     PCA of columns made normal by rank. Two are Gaussian mixtures of all scaled columns, in both scales: they know
     near-exact relations between columns. The scale of `product.fit_scale` is left to the caller.
 
-    The density is that of the trained autoencoder alone, with a stack of the kernel density and a Gaussian mixture of
-    the latents, and several scales in each direction of the residual.
+    The density is that of the trained autoencoder alone, with a stack of the kernel density, one with a single bandwidth
+    and a Gaussian mixture of the latents, and several scales in each direction of the residual.
 
     Parameters
     ----------
@@ -141,12 +141,13 @@ def _stacked_density(expert: Density, x: Tensor, held_out: Tensor | None, seed: 
     model, kernel = expert.model, expert.model.prior
     assert isinstance(kernel, KernelDensity)
     z = encode_distinct(model, x if held_out is None else torch.cat([x, held_out])).double()
-    mixture, some = _fit_mixture(z, seed), z[: defaults.MAX_ROWS_TO_LEAVE_OUT]
-    prior = StackedPrior([kernel, mixture]).to(z)
-    log_prob = torch.stack([part.left_out_log_prob(some, some, len(z)) for part in (kernel, mixture)], 1)
+    one_bandwidth = KernelDensity.fit(z, max_centres=defaults.MAX_CENTRES, seed=seed)
+    parts, some = (kernel, one_bandwidth, _fit_mixture(z, seed)), z[: defaults.MAX_ROWS_TO_LEAVE_OUT]
+    prior = StackedPrior(parts).to(z)
+    log_prob = torch.stack([part.left_out_log_prob(some, some, len(z)) for part in parts], 1)
     prior.log_weights.copy_(fit_mixture_weights(log_prob, iterations=defaults.WEIGHT_ITERATIONS))
     residual = MultiscaleResidual(x.shape[1], x.shape[1] - model.autoencoder.latents).to(x.device)
-    residual.fit(unseen_residual(model.autoencoder, x, held_out), coarsest=float(kernel.variance.median()))
+    residual.fit(unseen_residual(model.autoencoder, x, held_out), coarsest=float(one_bandwidth.bandwidth.square()))
     return Density(model.with_prior(prior), x.shape[1], residual)
 
 
