@@ -53,7 +53,7 @@ def fit_densities(trained: TrainedModel, x: Tensor, held_out: Tensor | None, *, 
     PCA of columns made normal by rank. Two are Gaussian mixtures of all scaled columns, in both scales: they know
     near-exact relations between columns. The scale of `product.fit_scale` is left to the caller.
 
-    The density is that of the trained autoencoder alone, with a stack of the kernel density, one with a single bandwidth
+    The density is that of the trained autoencoder alone, with a stack of the kernel density, one with one bandwidth
     and a Gaussian mixture of the latents, and several scales in each direction of the residual.
 
     Parameters
@@ -137,7 +137,7 @@ def _fit_mixture(z: Tensor, seed: int) -> Mixture:
 
 
 def _stacked_density(expert: Density, x: Tensor, held_out: Tensor | None, seed: int) -> Density:
-    """Return the density that is likeliest for new rows, of the same autoencoder and kernel density as an expert."""
+    """Return the density of greatest likelihood for new rows, of the same autoencoder and kernel density as an expert."""
     model, kernel = expert.model, expert.model.prior
     assert isinstance(kernel, KernelDensity)
     z = encode_distinct(model, x if held_out is None else torch.cat([x, held_out])).double()

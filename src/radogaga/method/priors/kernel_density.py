@@ -130,7 +130,7 @@ class KernelDensity(Prior):
         return prior
 
     def _loo_multiple(self, z: Tensor, rows: int) -> float:
-        """Return the multiple of the bandwidths under which some of the latents are likeliest without themselves."""
+        """Return the multiple of the bandwidths of greatest likelihood for some latents without themselves."""
         squares = torch.cdist(z, self.centres).square()
         own = squares.argmin(1, keepdim=True)
         left = (self.log_weights.exp()[own] * rows - 1).round().clamp_min(0)
