@@ -128,7 +128,7 @@ def test_scores_do_not_depend_on_how_a_file_is_cut(program, tmp_path, model):
 def test_explain_shows_a_row_and_the_lowest_ones(program, tmp_path, model, new):
     result = program("explain", model, new, "--row", 3)
     assert result.returncode == 0
-    assert "Row 3 (c3): log density" in result.stdout
+    assert "Row 3 (c3): score" in result.stdout
     assert "Atlantis (new)" in result.stdout
     assert program("explain", model, new, "--top", 2, "--out", tmp_path / "why.json", "--quiet").stdout == ""
     lowest, second = json.loads((tmp_path / "why.json").read_text())

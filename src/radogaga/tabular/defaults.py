@@ -73,6 +73,8 @@ HIDDEN = (128,)
 LEARNING_RATE = 5e-3
 #: Training steps at most; held-out loss stops earlier. 150 gained half as much on the choosing hundred, 1,000 no more.
 MAX_STEPS = 300
+#: How often the loss of held-out rows is looked at in a full training; each look costs about two steps.
+EVALUATIONS = 15
 #: Weight of the reconstruction term as a multiple of the isometry term's; the paper's analysis wants it above 1.
 RECONSTRUCTION_WEIGHT = 3.0
 #: The resolution is half the kernel bandwidth of the latents, and at least this in units of a column's spread.
