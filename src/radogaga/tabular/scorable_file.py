@@ -32,6 +32,16 @@ BLOCK_ROWS = 32
 """Rows that are scored at least at once; not more than a kernel density takes in one product of 5,000 centres."""
 
 
+class EncodedBatch(NamedTuple):
+    """Rows of a file as the model reads them, the first of them the `start`-th of the file."""
+
+    start: int
+    frame: pd.DataFrame
+    id: pa.Array | None
+    rows: EncodedRows
+    label: pa.Array | None
+
+
 class RowBatch(NamedTuple):
     """Rows of a file with their scores, the first of them the `start`-th of the file."""
 
@@ -82,18 +92,23 @@ class ScorableFile(NamedTuple):
 
     def batches(self, model: TabularModel, label: str | None = None) -> Iterator[RowBatch]:
         """Yield the rows with their scores, batch by batch."""
+        for start, frame, identifiers, rows, labels in self.encoded(model, label):
+            yield RowBatch(start, frame, identifiers, rows, score_rows(model, rows), labels)
+
+    def encoded(self, model: TabularModel, label: str | None = None) -> Iterator[EncodedBatch]:
+        """Yield the rows as the model reads them, batch by batch."""
         start = 0
         types = self.types if label is None else {**self.types, label: LITERAL}
         for batch in self.source.batches(types):
             frame = as_frame(batch.select(self.names), self.path)
             try:
-                rows = model.read(as_model_input(model, frame))
+                rows = model.read(_as_model_input(model, frame))
             except InputError as error:
                 where = f" (Rows count from row {start} of the file.)" if start else ""
                 raise InputError(f"{error}{where}") from None
             identifiers = batch.column(self.id[0]) if self.id else None
             labels = None if label is None else batch.column(label)
-            yield RowBatch(start, frame, identifiers, rows, score_rows(model, rows), labels)
+            yield EncodedBatch(start, frame, identifiers, rows, labels)
             start += len(batch)
 
     def has_no_rows(self) -> InputError:
@@ -101,7 +116,7 @@ class ScorableFile(NamedTuple):
         return InputError(f"Expected rows in {self.path}; got 0 rows under {len(self.source.names)} columns.")
 
 
-def as_model_input(model: TabularModel, frame: pd.DataFrame) -> Any:
+def _as_model_input(model: TabularModel, frame: pd.DataFrame) -> Any:
     """Return a frame's rows as the model knows them: an array's model knows columns by their place alone."""
     names = model.encoder.names
     return frame.to_numpy() if names is None else frame.set_axis(list(names), axis=1)
