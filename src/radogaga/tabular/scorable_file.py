@@ -28,7 +28,7 @@ CELL_TYPES = {
     ColumnType.BOOLEAN: pa.bool_(),
     ColumnType.CATEGORY: pa.string(),
 }
-BLOCK_ROWS = 32
+BLOCK_ROWS = 64
 """Rows that are scored at least at once; not more than a kernel density takes in one product of 5,000 centres."""
 
 
@@ -119,7 +119,9 @@ class ScorableFile(NamedTuple):
 def _as_model_input(model: TabularModel, frame: pd.DataFrame) -> Any:
     """Return a frame's rows as the model knows them: an array's model knows columns by their place alone."""
     names = model.encoder.names
-    return frame.to_numpy() if names is None else frame.set_axis(list(names), axis=1)
+    if names is None:
+        return frame.to_numpy()
+    return frame if tuple(frame.columns) == names else frame.set_axis(list(names), axis=1)
 
 
 def score_rows(model: TabularModel, rows: EncodedRows) -> Array:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from radogaga.integrations.server.request_error import RequestError
@@ -13,11 +14,14 @@ from radogaga.integrations.server.request_error import RequestError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+_PATIENCE = 0.004  # seconds
+
 
 class Batcher(Generic[Job, Result]):
     """Gives jobs to one thread in batches: those that came while the batch before was worked on.
 
-    Nothing waits for a batch to fill: alone, a job is a batch of one.
+    A batch that begins with fewer jobs than the one before waits for as many, some thousandths of a second: clients
+    that were answered together ask again together. One client that asks again and again never waits.
 
     Parameters
     ----------
@@ -40,10 +44,11 @@ class Batcher(Generic[Job, Result]):
     """
 
     def __init__(
-        self, work: Callable[[list[Job]], Sequence[Result | Exception]], max_batch: int = 256, max_waiting: int = 1024
+        self, work: Callable[[list[Job]], Sequence[Result | Exception]], max_batch: int = 64, max_waiting: int = 1024
     ) -> None:
         self._work, self._max_batch, self._max_waiting = work, max_batch, max_waiting
         self._queue: SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = SimpleQueue()
+        self._jobs_of_last_batch = 1
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
 
     def __enter__(self) -> Batcher[Job, Result]:
@@ -90,18 +95,25 @@ class Batcher(Generic[Job, Result]):
             return [error] * len(jobs)
 
     def _next_batch(self) -> list[tuple[Job, asyncio.Future[Result]]]:
+        """Return the jobs that wait, at least one; none when all is over."""
         batch, item = [], self._queue.get()
+        self._wait_for_more()
         while item is not None:
             batch.append(item)
-            if len(batch) == self._max_batch:
+            if len(batch) == self._max_batch or self._queue.empty():
                 break
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                return batch
+            item = self._queue.get()
         if item is None and batch:
             self._queue.put(None)  # for the next time
+        self._jobs_of_last_batch = len(batch)
         return batch
+
+    def _wait_for_more(self) -> None:
+        end = time.monotonic() + _PATIENCE
+        while self._queue.qsize() + 1 < self._jobs_of_last_batch and time.monotonic() < end:
+            time.sleep(
+                _PATIENCE / 8
+            )  # and not for each job by itself, which would stop the loop that takes them each time
 
 
 def _deliver(futures: Sequence[asyncio.Future[Result]], results: Sequence[Result | Exception]) -> None:

@@ -1,76 +1,84 @@
-"""The bodies of requests, read within limits on their size, on all of them together, and on time."""
+"""The bodies of requests, read within limits on their size and on that of all of them together."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from radogaga.integrations.server.request_error import RequestError
-from radogaga.integrations.server.settings import Settings
 
 _CLOSE = {"Connection": "close"}  # what is still to come is not read
 
 
-class BodyReader:
-    """Reads bodies and counts the bytes of all that are held.
+@dataclass
+class Room:
+    """Room for bodies.
 
-    Parameters
+    Attributes
     ----------
-    settings : Settings
-        Limits.
+    max_bytes, max_bytes_in_all : int
+        Bytes of one body, and of all that are held, at most.
+    held : int
+        Bytes that are held.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings, self._held = settings, 0
+    max_bytes: int
+    max_bytes_in_all: int
+    held: int = 0
 
-    @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Give the body of a request, which is held until the context ends.
+
+class Body:
+    """The body of one request, which takes room inside a context.
+
+    Attributes
+    ----------
+    is_whole : bool
+        Whether all of it has come.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self.is_whole, self._room, self._size = False, room, 0
+
+    def __enter__(self) -> Body:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.held -= self._size
+
+    async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        """Return all of it.
 
         Raises
         ------
         RequestError
-            If it is encoded, too large, too slow, or others take all the room.
+            If it is encoded or too large, the connection ends, or other bodies take all the room.
         """
-        parts: list[bytes] = []
-        try:
-            await self._receive(request, parts)
-            parts[:] = [b"".join(parts)]
-            yield parts[0]
-        finally:
-            self._held -= sum(map(len, parts))
+        if (encoding := headers.get(b"content-encoding", b"identity").lower()) != b"identity":
+            shown = encoding[:40].decode("latin-1")
+            raise RequestError(415, f"Expected a body without Content-Encoding; got {shown!r}. Send it plain.", _CLOSE)
+        if (length := headers.get(b"content-length", b"")).isdigit():
+            self._check_size(int(length[:20]))
+        parts = []
+        while not self.is_whole:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RequestError(400, "Expected the whole body; the connection ended. Send it again.", _CLOSE)
+            parts.append(message.get("body", b""))
+            self._take(len(parts[-1]))
+            self.is_whole = not message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _receive(self, request: Request, parts: list[bytes]) -> None:
-        self._check_headers(request)
-        try:
-            async with asyncio.timeout(self._settings.timeout):
-                async for part in request.stream():
-                    self._held += len(part)
-                    parts.append(part)
-                    self._check_size(sum(map(len, parts)))
-        except TimeoutError:
-            detail = f"Expected the whole body within {self._settings.timeout:g} seconds. Send less at once."
-            raise RequestError(408, detail, _CLOSE) from None
-        except ClientDisconnect:
-            raise RequestError(400, "Expected the whole body; the connection ended.", _CLOSE) from None
-
-    def _check_headers(self, request: Request) -> None:
-        if (encoding := request.headers.get("content-encoding", "identity").lower()) != "identity":
-            raise RequestError(415, f"Expected a body without Content-Encoding; got {encoding[:40]!r}. Send it plain.")
-        length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > self._settings.max_bytes:
-            raise self._too_large()
-
-    def _check_size(self, size: int) -> None:
-        if size > self._settings.max_bytes:
-            raise self._too_large()
-        if self._held > self._settings.max_bytes_in_all:
+    def _take(self, size: int) -> None:
+        self._size += size
+        self._room.held += size
+        self._check_size(self._size)
+        if self._room.held > self._room.max_bytes_in_all:
             detail = "Expected to answer; too many large bodies came at once. Try again."
             raise RequestError(503, detail, _CLOSE | {"Retry-After": "1"})
 
-    def _too_large(self) -> RequestError:
-        most = self._settings.max_bytes / 2**20
-        return RequestError(413, f"Expected a body of {most:g} MiB at most; got more. Send the rows in parts.", _CLOSE)
+    def _check_size(self, size: int) -> None:
+        if size > (most := self._room.max_bytes):
+            detail = f"Expected a body of {most / 2**20:g} MiB at most; got more. Send the rows in parts."
+            raise RequestError(413, detail, _CLOSE)

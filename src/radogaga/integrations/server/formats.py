@@ -27,7 +27,7 @@ _SINKS: dict[str, Callable[..., Any]] = {
 ANSWERS = (JSON, *_SINKS)
 
 
-def body_type(content_type: str | None) -> str:
+def body_type(content_type: str) -> str:
     """Return the media type of a body, or refuse it.
 
     Examples
@@ -36,25 +36,34 @@ def body_type(content_type: str | None) -> str:
     >>> body_type("text/csv; charset=utf-8")
     'text/csv'
     """
-    media_type = (content_type or "").partition(";")[0].strip().lower()
+    media_type = content_type.partition(";")[0].strip().lower()
     if media_type != JSON and media_type not in SUFFIXES:
         expected = ", ".join((JSON, *SUFFIXES))
         raise RequestError(415, f"Expected a Content-Type of {expected}; got {media_type[:80]!r}. Convert the rows.")
     return media_type
 
 
-def answer_type(accept: str | None, body: str) -> str:
-    """Return the media type to answer in: the first that is accepted, and of any the one of the body."""
+def answer_type(accept: str, body: str, possible: Sequence[str] | None = None) -> str:
+    """Return the media type to answer in: the first that is accepted, and of any the one of the body.
+
+    Examples
+    --------
+    >>> from radogaga.integrations.server.formats import answer_type
+    >>> answer_type("*/*", "text/csv"), answer_type("image/png, application/json;q=0.5", "text/csv")
+    ('text/csv', 'application/json')
+    """
+    possible = possible or ANSWERS
     own = CSV if body == TSV else body
-    if accept is None or accept == "*/*":
+    own = own if own in possible else possible[0]
+    if accept == "*/*":
         return own
     for part in accept.split(","):
         wanted = part.partition(";")[0].strip().lower()
-        if wanted in ("", "*/*", own) or (wanted.endswith("/*") and own.startswith(wanted[:-1])):
+        if wanted in ("", "*/*") or (wanted.endswith("/*") and own.startswith(wanted[:-1])):
             return own
-        if wanted in ANSWERS:
+        if wanted in possible:
             return wanted
-    raise RequestError(406, f"Expected to answer in one of {', '.join(ANSWERS)}; Accept asks for {accept[:80]!r}.")
+    raise RequestError(406, f"Expected to answer in {' or '.join(possible)}; Accept asks for {accept[:80]!r}.")
 
 
 def as_bytes(batches: Sequence[pa.RecordBatch], media_type: str) -> bytes:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from radogaga.integrations.server.model_holder import ServedModel
+from radogaga.tabular.columns.encoder import EncodedRows
 from radogaga.tabular.monitoring import Drift, DriftMonitor
 from radogaga.tabular.scorable_file import RowBatch
+from radogaga.tabular.standardize import Array
 
 P_VALUES = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
 DRIFT_ROWS = 10_000
 """Rows that are compared with the training rows at a time."""
-_MAX_ROWS_OF_BATCH = 1_000  # of which drift is told: to sort more takes long beside scoring them
+_ROWS_AT_ONCE = 500  # a few rows take as long as these, and many are as well compared by these
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -58,12 +61,18 @@ class Metrics:
             multiprocess_mode="mostrecent",
         )
         self._reloads = Counter("radogaga_reloads", "Attempts to load the model anew", ["result"], registry=registry)
+        self._at_most = [self._p_values.labels(at_most) for at_most in P_VALUES]
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._waiting: list[RowBatch] = []
         self._monitored: ServedModel | None = None
 
     def observe(self, endpoint: str, status: int, seconds: float) -> None:
         """Count an answer."""
-        self._requests.labels(endpoint, status).inc()
-        self._seconds.labels(endpoint).observe(seconds)
+        if (counted := self._children.get((endpoint, status))) is None:  # to look labels up takes longer than to count
+            counted = self._requests.labels(endpoint, status), self._seconds.labels(endpoint)
+            self._children[endpoint, status] = counted
+        counted[0].inc()
+        counted[1].observe(seconds)
 
     def count_reload(self, *, done: bool) -> None:
         """Count an attempt to load the model anew."""
@@ -75,8 +84,8 @@ class Metrics:
         self._rows.inc(len(batch.score))
         self._alarms.inc(int(calibration.is_anomaly(batch.score).sum()))
         p_value = np.sort(calibration.p_value(batch.score))
-        for at_most, count in zip(P_VALUES, np.searchsorted(p_value, P_VALUES, "right").tolist(), strict=True):
-            self._p_values.labels(at_most).inc(count)
+        for counter, count in zip(self._at_most, np.searchsorted(p_value, P_VALUES, "right").tolist(), strict=True):
+            counter.inc(count)
         if batch.rows.novel.any():
             for name, count in zip(served.model.encoder.labels, batch.rows.novel.sum(0).tolist(), strict=True):
                 if count:
@@ -86,12 +95,12 @@ class Metrics:
     def _watch_drift(self, served: ServedModel, batch: RowBatch) -> None:
         if self._monitored is not served:
             self._monitored, self._monitor = served, DriftMonitor(served.model)
-            self._left = DRIFT_ROWS
-        n = len(batch.score)
-        rows, score = batch.rows, batch.score
-        if n > _MAX_ROWS_OF_BATCH:
-            places = np.linspace(0, n - 1, _MAX_ROWS_OF_BATCH).astype(np.int64)
-            rows, score = rows.take(places), score[places]
+            self._left, self._waiting = DRIFT_ROWS, []
+        self._waiting.append(batch)
+        if sum(len(batch.score) for batch in self._waiting) < _ROWS_AT_ONCE:
+            return
+        rows, score = _some_rows(self._waiting, _ROWS_AT_ONCE)
+        self._waiting = []
         self._monitor.add(rows, score)
         self._left -= len(score)
         if self._left <= 0:
@@ -109,3 +118,12 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
         return generate_latest(registry)
+
+
+def _some_rows(batches: Sequence[RowBatch], most: int) -> tuple[EncodedRows, Array]:
+    """Return evenly spaced rows of some batches, and their scores."""
+    score = np.concatenate([batch.score for batch in batches])
+    places = np.linspace(0, len(score) - 1, min(most, len(score))).astype(np.int64)
+    fields = ((batch.rows.x, batch.rows.codes, batch.rows.novelty, batch.rows.novel) for batch in batches)
+    x, codes, novelty, novel = (np.concatenate(parts)[places] for parts in zip(*fields, strict=True))
+    return EncodedRows(x, codes, novelty, novel, x), score[places]

@@ -9,6 +9,7 @@ import pandas as pd
 from fastapi.openapi.utils import get_openapi
 
 from radogaga.integrations.server.formats import ANSWERS, CSV, JSON, SUFFIXES
+from radogaga.integrations.server.settings import MAX_REASONS
 from radogaga.tabular.columns.types import ColumnType
 from radogaga.tabular.model import TabularModel
 
@@ -54,6 +55,23 @@ _EXPLAINED = {
     "required": ["score", "columns"],
 }
 _EMBEDDED = {"type": "object", "properties": _ROW_LABEL, "additionalProperties": _NUMBER}
+_ID = {
+    "name": "id",
+    "in": "query",
+    "description": "The column of identifiers; by default as in fit.",
+    "schema": {"type": "string"},
+}
+_REASONS = {
+    "name": "reasons",
+    "in": "query",
+    "description": "For how many columns to say why, for alarms.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": MAX_REASONS, "default": 0},
+}
+_TASKS: tuple[tuple[str, str, list[dict[str, Any]], dict[str, Any], tuple[str, ...]], ...] = (
+    ("/score", "Log density in nats, p-value, whether it is an alarm, and why", [_REASONS, _ID], _SCORED, ANSWERS),
+    ("/explain", "How many nats each column adds, beside a typical row's value", [_ID], _EXPLAINED, (JSON,)),
+    ("/embed", "Latents, those with the largest variance first", [_ID], _EMBEDDED, ANSWERS),
+)
 
 
 def describe(app: FastAPI, service: Service) -> dict[str, Any]:
@@ -66,17 +84,12 @@ def describe(app: FastAPI, service: Service) -> dict[str, Any]:
         for operation in operations.values():
             operation["responses"] |= {"401": refused | {"description": _ERRORS[401]}}
             operation["responses"] |= {"403": refused | {"description": _ERRORS[403]}}
-    for path, row, answers in (
-        ("/score", _SCORED, ANSWERS),
-        ("/explain", _EXPLAINED, (JSON,)),
-        ("/embed", _EMBEDDED, ANSWERS),
-    ):
-        operation = content["paths"][path]["post"]
-        operation["requestBody"] = {"required": True, "content": _bodies(model)}
-        operation["responses"] = {
-            "200": {"description": "An answer for each row", "content": _answers(row, answers)},
-            **{str(status): refused | {"description": text} for status, text in _ERRORS.items()},
-        }
+    for path, about, parameters, row, answers in _TASKS:
+        responses = {"200": {"description": "An answer for each row", "content": _answers(row, answers)}}
+        responses |= {str(status): refused | {"description": text} for status, text in _ERRORS.items()}
+        operation = {"summary": about, "operationId": path[1:], "parameters": parameters, "responses": responses}
+        body = {"required": True, "content": _bodies(model)}
+        content["paths"][path] = {"post": operation | {"requestBody": body}}
     content["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     if service.settings.token is not None:
         content["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

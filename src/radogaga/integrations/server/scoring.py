@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from radogaga._utils.threads import one_thread_each
 from radogaga.errors import InputError
 from radogaga.integrations.server.formats import JSON, SUFFIXES, as_bytes, rows_as_json
 from radogaga.integrations.server.metrics import Metrics
@@ -129,7 +130,8 @@ class Scorer:
     def _score_block(self, served: ServedModel, records: list[Record], id_column: str | None) -> list[dict[str, Any]]:
         model = served.model
         file = ScorableFile.of(model, as_source(model, records, id_column), _BODY, id_column)
-        (batch,) = file.batches(model)
+        with one_thread_each():  # of so few rows, threads cost more than they bring
+            (batch,) = file.batches(model)
         self._metrics.add(served, batch)
         return as_record_batch(model, batch, file, 0, None).to_pylist()
 
