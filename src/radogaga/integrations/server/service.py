@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Coroutine
@@ -61,7 +62,10 @@ class Service:
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._start(self.reload()))
             if self.settings.watch:
                 self._start(self._watch())
+            gc.collect()
+            gc.freeze()  # what is there now stays: to go through it again would stop requests for a tenth of a second
             yield
+            gc.unfreeze()
             for task in self._tasks:
                 task.cancel()
 
