@@ -31,7 +31,7 @@ def make_app(settings: Settings) -> FastAPI:
 
     Examples
     --------
-    >>> import pytest; _ = pytest.importorskip("httpx")
+    >>> import pytest; _ = pytest.importorskip("httpx2")
     >>> import tempfile
     >>> from pathlib import Path
     >>> import numpy as np, pandas as pd

@@ -94,7 +94,7 @@ class Scorer:
         answers: dict[int, Answer | Exception] = {}
         shared: dict[str | None, list[_Shared]] = {}
         for place, job in enumerate(jobs):
-            if job.may_share and served.scores_alike and (records := _few_records(job.body)):
+            if job.may_share and served.scores_alike and (records := self._few_records(job.body)):
                 id_column = served.model.id_column if served.model.id_column in records[0] else None
                 shared.setdefault(id_column, []).append(_Shared(place, records))
         for id_column, requests in shared.items():
@@ -104,6 +104,16 @@ class Scorer:
             if place not in answers:
                 answers[place] = self._answer(served, job)
         return [answers[place] for place in range(len(jobs))]
+
+    def _few_records(self, body: bytes) -> list[Record]:
+        """Return the records of a body that is to share a block, or none."""
+        if len(body) > _MAX_BYTES_TO_SHARE:
+            return []
+        try:
+            records = read_records(body)
+        except InputError:
+            return []  # by itself it is told why
+        return records if len(records) <= min(BLOCK_ROWS, self._settings.max_rows) else []
 
     def _score_together(
         self, served: ServedModel, block: Sequence[_Shared], id_column: str | None
@@ -194,17 +204,6 @@ class _Shared(NamedTuple):
 
 _BODY = Content("the body", b"")
 _MAX_BYTES_TO_SHARE = 2**16
-
-
-def _few_records(body: bytes) -> list[Record]:
-    """Return the records of a body that is to share a block, or none."""
-    if len(body) > _MAX_BYTES_TO_SHARE:
-        return []
-    try:
-        records = read_records(body)
-    except InputError:
-        return []  # by itself it is told why
-    return records if len(records) <= BLOCK_ROWS else []
 
 
 def _blocks(requests: Sequence[_Shared]) -> Iterator[list[_Shared]]:
