@@ -1,4 +1,4 @@
-"""radogaga serve as a process of its own: the token rule, a model taken over without a dropped request, slow clients."""
+"""radogaga serve as a process of its own: the token, a model taken over without a dropped request, slow clients."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -53,12 +53,22 @@ def running(*arguments: object):
     finally:
         process.terminate()
         process.wait(20)
+        drain.join()
+        process.stderr.close()
 
 
-def ask(connection: http.client.HTTPConnection, path: str = "/score", body: str = ROW, **headers: str):
-    connection.request(
-        "POST" if path == "/score" else "GET", path, body, {"Content-Type": "application/json", **headers}
-    )
+def wait_until(holds, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def connected(port: int):
+    return closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+
+
+def ask(connection: http.client.HTTPConnection, **headers: str):
+    connection.request("POST", "/score", ROW, {"Content-Type": "application/json", **headers})
     response = connection.getresponse()
     return response.status, response.headers.get("X-Radogaga-Model"), response.read()
 
@@ -87,27 +97,25 @@ def test_a_new_model_is_taken_over_without_a_dropped_request(model, tmp_path, wo
         stop, seen, failed = threading.Event(), [], []
 
         def ask_on_and_on() -> None:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-            while not stop.is_set():
-                try:
-                    status, name, _ = ask(connection)
-                except (OSError, http.client.HTTPException) as error:
-                    failed.append(error)
-                    return
-                seen.append(name)
-                if status != 200:
-                    failed.append(status)
+            with connected(port) as connection:
+                while not stop.is_set():
+                    try:
+                        status, name, _ = ask(connection)
+                    except (OSError, http.client.HTTPException) as error:
+                        failed.append(error)
+                        return
+                    seen.append(name)
+                    if status != 200:
+                        failed.append(status)
 
         threads = [threading.Thread(target=ask_on_and_on) for _ in range(4)]
         for thread in threads:
             thread.start()
         for seed in (1, 2):
-            before = set(seen)
+            wait_until(lambda seed=seed: len(set(seen)) == seed)
             fit(seed).save(folder)
             process.send_signal(signal.SIGHUP)
-            end = time.monotonic() + 20
-            while set(seen[-20:]) <= before and time.monotonic() < end:
-                time.sleep(0.05)
+        wait_until(lambda: len(set(seen)) == 3)
         stop.set()
         for thread in threads:
             thread.join()
@@ -117,28 +125,27 @@ def test_a_new_model_is_taken_over_without_a_dropped_request(model, tmp_path, wo
 
 
 def test_slow_clients_are_ended_and_hold_nobody_up(model):
-    with running(model, "--timeout", 1) as (_, port):
-        idle, head, body = (socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(3))
-        head.sendall(b"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-")
-        body.sendall(
-            b"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: 99\r\n\r\na"
-        )
-        assert ask(http.client.HTTPConnection("127.0.0.1", port))[0] == 200
+    begun = b"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-"
+    with running(model, "--timeout", 1) as (_, port), ExitStack() as stack:
+        places = [("127.0.0.1", port)] * 3
+        idle, head, body = (stack.enter_context(socket.create_connection(place, timeout=10)) for place in places)
+        head.sendall(begun)
+        body.sendall(begun + b"Type: text/csv\r\nContent-Length: 99\r\n\r\na")
+        with connected(port) as connection:
+            assert ask(connection)[0] == 200
         assert body.recv(100).startswith(b"HTTP/1.1 408")
-        for connection in (idle, head):
-            try:
-                assert connection.recv(100) == b""
-            except ConnectionResetError:
-                pass
+        for waiting in (idle, head):
+            with suppress(ConnectionResetError):
+                assert waiting.recv(100) == b""
 
 
 def test_it_ends_when_it_is_told(model, tmp_path):
     token = tmp_path / "token"
     token.write_text(f"{TOKEN}\n")
     with running(model, "--token-file", token, "--host", "0.0.0.0") as (process, port):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        assert ask(connection)[0] == 401
-        assert ask(connection, Authorization=f"Bearer {TOKEN}")[0] == 200
+        with connected(port) as connection:
+            assert ask(connection)[0] == 401
+            assert ask(connection, Authorization=f"Bearer {TOKEN}")[0] == 200
         start = time.monotonic()
         os.kill(process.pid, signal.SIGTERM)
         process.wait(20)

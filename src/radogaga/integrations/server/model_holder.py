@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from radogaga._utils.files import checksum
+from radogaga._utils.threads import one_thread_each
 from radogaga.errors import InputError
 from radogaga.tabular.model import TabularModel
 from radogaga.tabular.scorable_file import BLOCK_ROWS, score_rows
@@ -104,6 +105,7 @@ def scores_alike(model: TabularModel) -> bool:
     """
     x, codes = model.unpack(model.reference_rows[np.arange(BLOCK_ROWS) % len(model.reference_rows)])
     rows = model.read(model.encoder.decode(x, codes))
-    alone = np.concatenate([score_rows(model, rows.take(np.array([i]))) for i in range(BLOCK_ROWS)])
     orders = np.random.default_rng(0).permuted(np.tile(np.arange(BLOCK_ROWS), (_TRIALS, 1)), axis=1)
-    return all(np.array_equal(score_rows(model, rows.take(order)), alone[order]) for order in orders)
+    with one_thread_each():
+        alone = np.concatenate([score_rows(model, rows.take(np.array([i]))) for i in range(BLOCK_ROWS)])
+        return all(np.array_equal(score_rows(model, rows.take(order)), alone[order]) for order in orders)

@@ -10,10 +10,10 @@ import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import torch
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
@@ -57,13 +57,15 @@ def run(
         if workers > 1:  # before the metrics are imported, by each process
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory())
         listening = stack.enter_context(_listen(host, port))
-        announce(f"{settings.folder} at http://{_address(listening)}, described at /docs, measured at /metrics")
         config = _config(settings, workers)
         if workers > 1:
-            TabularModel.load(settings.folder)  # so that what is wrong is said once
+            TabularModel.load(settings.folder)  # so that what is wrong with it is said once
+        else:
+            config.load()
+        announce(f"{settings.folder} at http://{_address(listening)}, described at /docs, measured at /metrics")
+        if workers > 1:
             _Workers(config, [listening]).run()
         else:
-            config.load()  # an error of the model is the command line's to tell
             uvicorn.Server(config).run([listening])
 
 
@@ -97,7 +99,7 @@ class _Workers(Multiprocess):
 def _config(settings: Settings, workers: int) -> uvicorn.Config:
     seconds = math.ceil(settings.timeout)
     return uvicorn.Config(
-        partial(_make_app, settings, threads=max((os.cpu_count() or 1) // workers, 1)),
+        partial(_make_app, replace(settings, threads=max((os.cpu_count() or 1) // workers, 1))),
         factory=True,
         workers=workers,
         http=PunctualProtocol,
@@ -111,10 +113,9 @@ def _config(settings: Settings, workers: int) -> uvicorn.Config:
     )
 
 
-def _make_app(settings: Settings, *, threads: int) -> FastAPI:
+def _make_app(settings: Settings) -> FastAPI:
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    torch.set_num_threads(threads)
     return make_app(settings)
 
 

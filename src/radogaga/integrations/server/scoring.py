@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from joblib import parallel_config
 
 from radogaga._utils.threads import one_thread_each
 from radogaga.errors import InputError
@@ -90,6 +91,12 @@ class Scorer:
 
     def __call__(self, jobs: list[Job]) -> list[Answer | Exception]:
         """Return for each job its answer, or the refusal."""
+        # Batches of rows side by side, each on one thread: torch's own threads wait for one another at every step, and
+        # where other processes want the cores, too, that takes many times as long.
+        with one_thread_each(), parallel_config(n_jobs=self._settings.threads):
+            return self._answers(jobs)
+
+    def _answers(self, jobs: list[Job]) -> list[Answer | Exception]:
         served = self._holder.served
         answers: dict[int, Answer | Exception] = {}
         shared: dict[str | None, list[_Shared]] = {}
@@ -140,8 +147,7 @@ class Scorer:
     def _score_block(self, served: ServedModel, records: list[Record], id_column: str | None) -> list[dict[str, Any]]:
         model = served.model
         file = ScorableFile.of(model, as_source(model, records, id_column), _BODY, id_column)
-        with one_thread_each():  # of so few rows, threads cost more than they bring
-            (batch,) = file.batches(model)
+        (batch,) = file.batches(model)
         self._metrics.add(served, batch)
         return as_record_batch(model, batch, file, 0, None).to_pylist()
 

@@ -25,6 +25,8 @@ class Settings:
         Seconds that a body may take to come, and an answer to be made.
     watch : bool
         Whether to load the model anew when its folder changes.
+    threads : int
+        Threads that score a request of thousands of rows.
     """
 
     folder: Path
@@ -33,6 +35,7 @@ class Settings:
     max_bytes: int = 32 * 2**20
     timeout: float = 30.0
     watch: bool = False
+    threads: int = 1
 
     @property
     def max_bytes_in_all(self) -> int:
