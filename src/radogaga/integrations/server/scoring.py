@@ -14,6 +14,7 @@ from joblib import parallel_config
 from radogaga._utils.threads import one_thread_each
 from radogaga.errors import InputError
 from radogaga.integrations.server.formats import JSON, SUFFIXES, as_bytes, rows_as_json
+from radogaga.integrations.server.memory import limited_memory
 from radogaga.integrations.server.metrics import Metrics
 from radogaga.integrations.server.model_holder import ModelHolder, ServedModel
 from radogaga.integrations.server.records import Record, as_source, read_records
@@ -158,12 +159,12 @@ class Scorer:
             return _as_request_error(error)
 
     def _answer_alone(self, served: ServedModel, job: Job) -> Answer:
-        with warnings.catch_warnings(record=True) as caught:
+        answer = {"score": self._score, "explain": self._explain, "embed": self._embed}[job.task]
+        if job.body_type == JSON:
+            return Answer(answer(served, job, self._open(served.model, job)), job.answer_type, served.name)
+        with limited_memory(self._settings.max_bytes), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            file = self._open(served.model, job)
-            content = {"score": self._score, "explain": self._explain, "embed": self._embed}[job.task](
-                served, job, file
-            )
+            content = answer(served, job, self._open(served.model, job))
         return Answer(content, job.answer_type, served.name, tuple(str(warning.message) for warning in caught))
 
     def _open(self, model: TabularModel, job: Job) -> ScorableFile:
