@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,3 +151,13 @@ def test_it_ends_when_it_is_told(model, tmp_path):
         os.kill(process.pid, signal.SIGTERM)
         process.wait(20)
         assert time.monotonic() - start < 10
+
+
+@pytest.mark.slow
+def test_nothing_that_is_sent_is_answered_by_an_error_of_ours(model):
+    pytest.importorskip("schemathesis", reason="schemathesis is not installed: pip install schemathesis")
+    with running(model) as (_, port):
+        command = [Path(sys.executable).with_name("schemathesis"), "run", f"http://127.0.0.1:{port}/openapi.json"]
+        options = ["--max-examples", "50", "--seed", "1", "--checks", "not_a_server_error,content_type_conformance"]
+        done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout[-3000:]
