@@ -1,10 +1,10 @@
 """The service beside an endpoint that does nothing, and beside scoring in process: ratios of one run, interleaved.
 
-    python benchmarks/serve.py --out serve.json [--seconds 5] [--rounds 5] [--connections 32]
+    python benchmarks/serve.py --out serve.json [--seconds 5] [--rounds 5] [--connections 64]
 
-A model of ten columns. Single rows: as many connections at a time, each sends its next request when the last is answered, to
-``POST /score`` and to an empty FastAPI endpoint behind the same server, the same bodies to both. Batches: 10,000 rows in Arrow
-over two connections, beside `TabularModel.score` of the same rows in this process. Needs pip install 'radogaga[serve]'.
+A model of ten columns. Single rows: each connection sends its next request when the last is answered, to ``POST /score``
+and to an empty FastAPI endpoint behind the same server, the same bodies to both. Batches: 10,000 rows in Arrow over two
+connections, beside `TabularModel.score` of the same rows in this process. Needs pip install 'radogaga[serve]'.
 """
 
 from __future__ import annotations
@@ -51,19 +51,20 @@ class Client(asyncio.Protocol):
         self.seconds: list[float] = []
         self.left, self.head = 0, b""
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Any) -> None:  # noqa: D102
         self.transport = transport
         self.send()
 
     def send(self) -> None:
+        """Send the request again."""
         self.start = time.perf_counter()
         self.transport.write(self.message)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         if not self.done.done():
             self.done.set_exception(exc or ConnectionError(f"The connection ended after {self.head[:200]!r}"))
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # noqa: D102
         if not self.left:
             self.head += data
             head, found, body = self.head.partition(b"\r\n\r\n")
@@ -152,7 +153,7 @@ def single_rows(body: bytes, ports: dict[str, int], args: argparse.Namespace) ->
         )
     ratios = [service[0] / empty[0] for service, empty in zip(*found.values(), strict=True)]
     rows[0] |= {
-        "requests_ratio": round(float(np.median(ratios)), 2),
+        "ratio": round(float(np.median(ratios)), 2),
         "p99_ratio": round(rows[0]["p99_ms"] / rows[1]["p99_ms"], 2),
     }
     return rows
@@ -179,7 +180,7 @@ def batches(model: TabularModel, frame: pd.DataFrame, port: int, args: argparse.
         {
             "measured": "batches of 10,000 rows, Arrow",
             "rows_per_second": round(float(np.median(served))),
-            "rows_ratio": round(ratio, 2),
+            "ratio": round(ratio, 2),
         },
         {"measured": "batches of 10,000 rows, in process", "rows_per_second": round(float(np.median(own)))},
     ]
@@ -190,7 +191,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--port", type=int, default=8021)
     parser.add_argument("--nothing", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -204,13 +205,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = RaDOGAGA(random_state=0).fit(train).model_
         model.save(Path(folder) / "model")
-        service = [str(Path(sys.executable).with_name("radogaga")), "serve", f"{folder}/model", "--port", str(args.port)]
+        service = [
+            str(Path(sys.executable).with_name("radogaga")),
+            "serve",
+            f"{folder}/model",
+            "--port",
+            str(args.port),
+        ]
         empty = [sys.executable, __file__, "--nothing", "--port", str(args.port + 1)]
         with started(service, args.port), started(empty, args.port + 1):
             body = new.head(1).to_json(orient="records", double_precision=15).encode()
             rows = [*single_rows(body, ports, args), *batches(model, new, args.port, args)]
     result = {
-        "about": f"A model of ten columns served, {args.connections} connections on loopback; medians of {args.rounds} rounds.",
+        "about": f"A model of ten columns served to {args.connections} connections; medians of {args.rounds} rounds.",
         "command": "python benchmarks/serve.py --out results/serve.json",
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "versions": {"radogaga": __version__, "torch": torch.__version__, "python": platform.python_version()},
