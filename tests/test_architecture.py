@@ -30,6 +30,10 @@ ONLY_IN = {
     "matplotlib": {"experiments", "integrations"},
     "plotly": {"integrations"},
     "pyod": {"experiments", "integrations"},
+    "fastapi": {"integrations"},
+    "starlette": {"integrations"},
+    "uvicorn": {"integrations"},
+    "prometheus_client": {"integrations"},
 }
 
 

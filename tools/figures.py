@@ -275,6 +275,19 @@ def gpu_training(rows: Sequence[Row]) -> Table:
     return [["metric", "latents", *columns], *cells]
 
 
+def serve(rows: Sequence[Row]) -> Table:
+    """Return requests and rows a second of a service, as shares of what they are beside."""
+    columns = {
+        "requests a second": ("requests_per_second", ",d"),
+        "rows a second": ("rows_per_second", ",d"),
+        "p50, ms": ("p50_ms", ".1f"),
+        "p99, ms": ("p99_ms", ".1f"),
+        "share": ("ratio", ".2f"),
+        "p99, times": ("p99_ratio", ".2f"),
+    }
+    return by_row(rows, {}, columns, name="measured")
+
+
 VIEWS: dict[str, Callable[[Sequence[Row]], Table]] = {
     function.__name__: function
     for function in (
@@ -293,6 +306,7 @@ VIEWS: dict[str, Callable[[Sequence[Row]], Table]] = {
         anomaly_as_published,
         gpu,
         gpu_training,
+        serve,
     )
 }
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from radogaga.cli import data, images, monitoring, reproduce, tables
+from radogaga.cli import data, images, monitoring, reproduce, serve, tables
 from radogaga.errors import InputError
 from radogaga.version import __version__
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 tables.register(app)
 monitoring.register(app)
+serve.register(app)
 app.add_typer(images.app, name="images")
 app.add_typer(reproduce.app, name="reproduce")
 app.add_typer(data.app, name="data")

@@ -17,6 +17,7 @@ from radogaga._utils.checks import list_names, warn_user
 from radogaga._utils.files import replace_file
 from radogaga.errors import InputError
 from radogaga.tabular.files.cells import LITERAL, from_text, usable, warn_of_numbers, zoned
+from radogaga.tabular.files.content import TableFile, open_random_access
 from radogaga.tabular.files.dialect import Dialect
 from radogaga.version import __version__
 
@@ -84,12 +85,12 @@ def read(path: Path, *, drop: Sequence[str] = ()) -> pd.DataFrame:
         return table.to_pandas(date_as_object=False, ignore_metadata=True)
 
 
-def open_source(path: Path, *, max_rows: int = _MAX_ROWS) -> Source:
+def open_source(path: TableFile, *, max_rows: int = _MAX_ROWS) -> Source:
     """Return a file to be read batch by batch, in memory that does not grow with it.
 
     Parameters
     ----------
-    path : path
+    path : Path or Content
         A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file; of text, `Dialect` tells how it is written.
     max_rows : int
         Rows in a batch at most.
@@ -116,7 +117,7 @@ def open_source(path: Path, *, max_rows: int = _MAX_ROWS) -> Source:
     return Source(source.names, source.total, batches)
 
 
-def as_frame(batch: pa.RecordBatch, path: Path) -> pd.DataFrame:
+def as_frame(batch: pa.RecordBatch, path: TableFile) -> pd.DataFrame:
     """Return a batch of a file as a data frame."""
     with _one_line_errors(path):
         return pa.Table.from_batches([batch]).to_pandas(date_as_object=False, ignore_metadata=True)
@@ -169,17 +170,22 @@ def is_marked(path: Path) -> bool:
     return _MARK in (schema.metadata or {})
 
 
-def _suffix(path: Path) -> str:
+def _suffix(path: TableFile) -> str:
+    if isinstance(path, Path):
+        _check_is_file(path)
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in _SOURCES or (path.name.lower().endswith(".gz") and suffix not in _TEXT):
+        raise InputError(f"Expected a table that ends in {_READABLE}; got {path}. Convert it.")
+    return suffix
+
+
+def _check_is_file(path: Path) -> None:
     if not path.exists():
         raise InputError(f"Expected a table at {path}; there is no such file. Check the path.")
     if path.is_dir():
         raise InputError(f"Expected a table at {path}; it is a folder. Pass one of its files.")
     if not path.is_file():
         raise InputError(f"Expected a table at {path}; it is a pipe or a device. Write its content to a file first.")
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in _SOURCES or (path.name.lower().endswith(".gz") and suffix not in _TEXT):
-        raise InputError(f"Expected a table that ends in {_READABLE}; got {path}. Convert it.")
-    return suffix
 
 
 def _warn_of_header(names: Sequence[str], path: Path) -> None:
@@ -190,7 +196,7 @@ def _warn_of_header(names: Sequence[str], path: Path) -> None:
         )
 
 
-def _refuse_repeated(names: Sequence[str], path: Path) -> None:
+def _refuse_repeated(names: Sequence[str], path: TableFile) -> None:
     seen = pd.Index(names)
     if not seen.is_unique:
         name = seen[seen.duplicated()][0]
@@ -216,7 +222,7 @@ def _left(names: Sequence[str], drop: Sequence[str], path: Path) -> list[str]:
 
 
 @contextmanager
-def _one_line_errors(path: Path, names: Sequence[str] = ()) -> Iterator[None]:
+def _one_line_errors(path: TableFile, names: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
     except InputError:
@@ -234,7 +240,7 @@ def _reason(error: Exception) -> str:
     return str(reason).partition(" Detail:")[0].rstrip(".")
 
 
-def _open_csv(path: Path, dialect: Dialect | None) -> Source:
+def _open_csv(path: TableFile, dialect: Dialect | None) -> Source:
     dialect = dialect or Dialect.of(path)
     # Without types, so that no cell of a column that is not wanted can be of a wrong one.
     with dialect.open(path, {}) as opened:
@@ -258,8 +264,9 @@ def _is_text(kind: pa.DataType) -> bool:
     return kind == LITERAL or pa.types.is_timestamp(kind)
 
 
-def _open_parquet(path: Path, _: Dialect | None) -> Source:
-    file = parquet.ParquetFile(path, buffer_size=_BLOCK, page_checksum_verification=True)
+def _open_parquet(path: TableFile, _: Dialect | None) -> Source:
+    place = path if isinstance(path, Path) else open_random_access(path)
+    file = parquet.ParquetFile(place, buffer_size=_BLOCK, page_checksum_verification=True)
     names = file.schema_arrow.names
 
     def batches(wanted: Columns) -> Iterator[pa.RecordBatch]:
@@ -268,8 +275,8 @@ def _open_parquet(path: Path, _: Dialect | None) -> Source:
     return Source(names, file.metadata.num_rows, batches)
 
 
-def _open_arrow(path: Path, _: Dialect | None) -> Source:
-    file = pa.memory_map(str(path))
+def _open_arrow(path: TableFile, _: Dialect | None) -> Source:
+    file = open_random_access(path)
     if file.read(4) == b"FEA1":
         raise InputError(f"Expected a table in {path}; it is Feather's first version. Write it again as Parquet.")
     file.seek(0)
