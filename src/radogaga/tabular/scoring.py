@@ -83,6 +83,7 @@ def score_file(
     id_column: str | None = None,
     reasons: int = 0,
     fdr: float | None = None,
+    may_be_empty: bool = False,
     progress: Progress = lambda done, total: None,
     max_rows: int = 65_536,
 ) -> ScoredFile:
@@ -101,6 +102,8 @@ def score_file(
     fdr : float, optional
         Select rows of which at most this share is normal, in expectation, see `TabularModel.select`: then the file is
         scored twice, as what is selected depends on all rows.
+    may_be_empty : bool
+        Whether a file without rows is scored to one without rows, as a part of a table may be.
     progress : callable
         Called with the number of rows done and in all.
     max_rows : int
@@ -145,7 +148,7 @@ def score_file(
             _add_counts(done.novel, file.names, batch.rows.novel)
             _add_counts(done.outside, file.names, model.outside(batch.rows))
             progress(done.rows, file.source.total)
-        if not done.rows:
+        if not (done.rows or may_be_empty):
             raise file.has_no_rows()
     done.drift = monitor.result()
     return done
