@@ -96,6 +96,7 @@ def test_bad_files_are_named_the_others_finished_and_the_status_is_2(program, tm
 def test_what_cannot_be_is_refused(program, tmp_path, big, model):
     score = ("score", model, f"{big}/*.parquet", "--out")
     assert refused(program(*score, tmp_path / "out", "--fdr", 0.1), "--fdr", "many")
+    assert refused(program("score", model, big / "part-000.parquet", "--out", "s.csv", "--workers", 2), "many files")
     assert refused(program(*score, big), "some parts are in")
     assert refused(program(*score, model), "something else")
     assert refused(program("score", model, f"{big}/*.csv", "--out", tmp_path / "out"), "there are none")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
+from radogaga.cli.cluster import CLUSTER, WORKERS, map_by
 from radogaga.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def score(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Of many files, end well in spite of those that cannot be scored.")
     ] = False,
+    cluster: Annotated[str | None, CLUSTER] = None,
+    workers: Annotated[int | None, WORKERS] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, ...")] = "cpu",
     force: Annotated[
         bool,
@@ -65,12 +68,15 @@ def score(
     from radogaga.tabular.files.parts import is_many
     from radogaga.tabular.model import TabularModel
 
-    many = is_many(data)
-    _check(out, fdr, many=many, force=force)
-    fitted = TabularModel.load(model, device=device)
+    many, spread = is_many(data), cluster is not None or workers is not None
+    _check(out, fdr, many=many, spread=spread, force=force)
+    # On a cluster the workers have the device.
+    fitted = TabularModel.load(model, device="cpu" if spread else device)
     with warnings_as_notes():
         if many:
-            _score_parts(fitted, data, out, id_column, reasons, skip_bad=skip_bad, again=force, quiet=quiet)
+            options = {"id_column": id_column, "reasons": reasons, "device": device, "again": force}
+            with map_by(cluster, workers, device) as map_parts:
+                _score_parts(fitted, data, out, skip_bad=skip_bad, quiet=quiet, map_parts=map_parts, **options)
         else:
             _score_file(fitted, Path(data), out, id_column, reasons, fdr, quiet=quiet)
 
@@ -93,10 +99,12 @@ def register(app: typer.Typer) -> None:
     app.command()(score)
 
 
-def _check(out: Path, fdr: float | None, *, many: bool, force: bool) -> None:
+def _check(out: Path, fdr: float | None, *, many: bool, spread: bool, force: bool) -> None:
     from radogaga._utils.files import check_may_replace
     from radogaga.tabular.scoring import is_scores
 
+    if spread and not many:
+        raise InputError("Expected many files for --workers, which takes them one by one; got one. Leave it out.")
     if not many:
         check_may_replace(out, is_scores, force=force)
     elif fdr is not None:
@@ -125,24 +133,14 @@ def _score_file(
     _print([first, *drift, *_columns(done)], quiet=quiet)
 
 
-def _score_parts(
-    model: TabularModel,
-    data: str,
-    out: Path,
-    id_column: str | None,
-    reasons: int,
-    *,
-    skip_bad: bool,
-    again: bool,
-    quiet: bool,
-) -> None:
+def _score_parts(model: TabularModel, data: str, out: Path, *, skip_bad: bool, quiet: bool, **options: Any) -> None:
     from radogaga.cli.rendering import progress_bar
     from radogaga.tabular.files.parts import find_parts
     from radogaga.tabular.part_scoring import score_parts
 
     parts = find_parts(data)
     with progress_bar("files scored", quiet=quiet) as progress:
-        done = score_parts(model, parts, out, id_column=id_column, reasons=reasons, again=again, progress=progress)
+        done = score_parts(model, parts, out, progress=progress, **options)
     first = f"{_first_line(out, done)} in {len(done.parts):,} of {len(parts):,} files"
     lines = [f"{first}, {done.before:,} of them by an earlier run" if done.before else first]
     lines += [f"  drift: {name}: {drift}" for name, drift in list(done.drifted.items())[:_MAX_LINES]]

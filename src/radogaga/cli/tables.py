@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
+from radogaga.cli.cluster import CLUSTER, WORKERS, map_by
 from radogaga.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from radogaga.tabular.files.parts import Map
     from radogaga.tabular.training import Smoothness
 
 _TABLE = "A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file."
@@ -52,6 +54,8 @@ def fit(
         ),
     ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
+    cluster: Annotated[str | None, CLUSTER] = None,
+    workers: Annotated[int | None, WORKERS] = None,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, ...")] = "cpu",
     quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
@@ -68,7 +72,8 @@ def fit(
     check_device(device)
     check_replaceable(out)
     left_out = [*(drop or []), *([] if id_column is None else [id_column])]
-    frame = _read_rows(data, rows, seed, left_out, skip_bad=skip_bad, quiet=quiet)
+    with map_by(cluster, workers) as map_parts:
+        frame = _read_rows(data, rows, seed, left_out, map_parts, skip_bad=skip_bad, quiet=quiet)
     estimator = RaDOGAGA(
         alarm_rate=alarm_rate,
         max_steps=max_steps,
@@ -186,7 +191,9 @@ def _read_rows(data: str, rows: int | None, seed: int, drop: list[str], *, skip_
             return read(Path(data), drop=drop)
         parts = find_parts(data)
         with progress_bar("files read", quiet=quiet) as progress:
-            sample = sample_rows(parts, rows or MAX_ROWS_SAMPLED, seed=seed, drop=drop, progress=progress)
+            sample = sample_rows(
+                parts, rows or MAX_ROWS_SAMPLED, seed=seed, drop=drop, map_parts=map_parts, progress=progress
+            )
         refuse_bad(sample.bad, len(parts), skip=skip_bad)
     frame = sample.frame()
     if len(frame) < sample.seen:

@@ -65,16 +65,21 @@ class PartScorer:
         The column of identifiers.
     reasons : int
         For how many columns to say how they lower an alarm's score.
+    device : str
+        Where to compute: the worker may have a device that the process which sent it there has not.
     """
 
     model: TabularModel
     out: Path
     id_column: str | None = None
     reasons: int = 0
+    device: str = "cpu"
 
     def __call__(self, part: Part) -> ScoredPart:
         """Return what came of a part; its scores are in their place, whole, or there are none."""
         out = scores_name(part)
+        if self.model.density is not None:
+            self.model.density.to(self.device)
         try:
             with part.local() as path:
                 done = score_file(
@@ -153,6 +158,7 @@ def score_parts(
     *,
     id_column: str | None = None,
     reasons: int = 0,
+    device: str = "cpu",
     again: bool = False,
     map_parts: Map = map,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
@@ -174,6 +180,8 @@ def score_parts(
         The column of identifiers; by default rows of each part are numbered from 0.
     reasons : int
         For how many columns to say how they lower an alarm's score.
+    device : str
+        Where to compute.
     again : bool
         Whether to score all parts, whatever an earlier run has done.
     map_parts : callable
@@ -214,7 +222,7 @@ def score_parts(
     before, bad, left = len(done), {}, [part for part in parts if part.name not in done]
     progress(before, len(parts))
     by_name = {part.name: part for part in left}
-    for scored in map_parts(PartScorer(model, out, id_column, reasons), left):
+    for scored in map_parts(PartScorer(model, out.absolute(), id_column, reasons, device), left):
         if scored.stopped is not None:
             raise WriteError(scored.stopped)
         if scored.bad is None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from radogaga._utils.checks import list_names
@@ -152,6 +153,26 @@ def score_file(
             raise file.has_no_rows()
     done.drift = monitor.result()
     return done
+
+
+def score_frame(model: TabularModel, frame: pd.DataFrame, *, reasons: int = 0) -> dict[str, Any]:
+    """Return the columns that `score_file` writes for each row of a data frame: score, p_value, alarm, reason_1, ...
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from radogaga import RaDOGAGA
+    >>> from radogaga.tabular.scoring import score_frame
+    >>> frame = pd.DataFrame(np.random.RandomState(0).normal(size=(100, 2)), columns=["a", "b"])
+    >>> model = RaDOGAGA(max_steps=0, random_state=0).fit(frame).model_
+    >>> list(score_frame(model, frame, reasons=1))
+    ['score', 'p_value', 'alarm', 'reason_1']
+    """
+    rows = model.read(frame)
+    score = model.score(rows)
+    alarm = model.calibration.is_anomaly(score)
+    texts = {f"reason_{i + 1}": why for i, why in enumerate(_reasons(model, rows, alarm, reasons))}
+    return {"score": score, "p_value": model.calibration.p_value(score), "alarm": alarm, **texts}
 
 
 def measure_drift(
@@ -312,7 +333,7 @@ class _File(NamedTuple):
                 raise InputError(f"{error}{where}") from None
             identifiers = batch.column(self.id[0]) if self.id else None
             labels = None if label is None else batch.column(label)
-            yield _Batch(start, frame, identifiers, rows, model.score(rows), labels)
+            yield _Batch(start, frame, identifiers, rows, model.score(rows, torch.get_num_threads()), labels)
             start += len(batch)
 
     def has_no_rows(self) -> InputError:

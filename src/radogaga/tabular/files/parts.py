@@ -19,7 +19,7 @@ from radogaga.errors import InputError
 from radogaga.tabular.files.table_files import is_readable
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""Calls a function for each of some things and gives the results in their order, as `map` does, here or elsewhere."""
+"""Calls a function for each of some things, as `map` does, here or elsewhere; results may come in any order."""
 
 _MAGIC = re.compile(r"[*?\[]")
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)

@@ -155,7 +155,7 @@ def sample_rows(
     seed: int = 0,
     drop: Sequence[str] = (),
     map_parts: Map = map,
-    groups: int | None = None,
+    groups: int = 256,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
 ) -> RowSample:
     """Return a uniform sample without replacement of the rows of many files, in one pass over them.
@@ -172,8 +172,8 @@ def sample_rows(
         Columns to leave out.
     map_parts : callable
         Calls a function for each group of parts, as the built-in `map` does.
-    groups : int, optional
-        Groups that parts are put in; by default each is one.
+    groups : int
+        Groups at most that parts are put in, each the work of one call.
     progress : callable
         Called with the number of parts read, and of all parts.
 
@@ -198,13 +198,13 @@ def sample_rows(
     if size < 1:
         raise InputError(f"Expected a sample of at least 1 row; got {size}. Pass more.")
     sampler = Sampler.of_first(parts, size, seed=seed, drop=drop)
-    count = min(groups or len(parts), len(parts))
+    count = min(groups, len(parts))
     numbered = list(enumerate(parts))
     split = [numbered[i::count] for i in range(count)]
     total, done = RowSample.of_nothing(sampler.schema, size), 0
-    for group, sample in zip(split, map_parts(sampler, split), strict=True):
-        total = RowSample.merged([total, sample])
-        progress(done := done + len(group), len(parts))
+    for sample in map_parts(sampler, split):
+        total, done = RowSample.merged([total, sample]), done + 1
+        progress(done * len(parts) // count, len(parts))
     if not total.seen:
         raise InputError(next(iter(total.bad.values()), f"Expected rows in {parts[0].path}; got none. Pass another."))
     return total
