@@ -177,7 +177,9 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _read_rows(data: str, rows: int | None, seed: int, drop: list[str], *, skip_bad: bool, quiet: bool) -> pd.DataFrame:
+def _read_rows(
+    data: str, rows: int | None, seed: int, drop: list[str], map_parts: Map, *, skip_bad: bool, quiet: bool
+) -> pd.DataFrame:
     """Return the rows to learn from: of one file all, of many, or if a number is given, a sample."""
     from radogaga.cli.rendering import progress_bar, warnings_as_notes
     from radogaga.cli.scoring import refuse_bad
