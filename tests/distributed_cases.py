@@ -1,6 +1,8 @@
 """Trainings that workers share, for the test that their number does not matter; each runs in processes of its own."""
 
 import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +106,31 @@ CASES: dict[str, Callable[[Path], State]] = {
     "mirrored pictures": lambda _: pictures(),
     "a checkpoint": lambda folder: train(rate_distortion(dropout=0.3), checkpoint=folder / "checkpoint"),
 }
+
+
+class Doomed(nn.Module):
+    """An objective that kills a process, once, in some step of a worker: by default the worker's own."""
+
+    def __init__(self, objective: nn.Module, mark: Path, worker: int, step: int, victim: int | None) -> None:
+        super().__init__()
+        self.objective, self.mark, self.worker, self.left, self.victim = objective, mark, worker, step, victim
+
+    def forward(self, x: Tensor) -> object:
+        self.left -= 1
+        if not self.left and distributed.get_rank() == self.worker and not self.mark.exists():
+            self.mark.write_text("killed")
+            os.kill(self.victim or os.getpid(), signal.SIGKILL)
+            time.sleep(60)  # until Ray ends what the driver has left
+        return self.objective(x)
+
+
+def train_and_kill(folder: Path, worker: int, victim: int | None = None) -> None:
+    """Train with checkpoints, and keep what the first worker ends with; a process is killed on the way."""
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    doomed = Doomed(rate_distortion(dropout=0.3), folder / "killed", worker, 8, victim)
+    state = train(doomed, checkpoint=folder / "checkpoint")
+    if distributed.get_rank() == 0:
+        save_file({key: value.contiguous() for key, value in state.items()}, folder / "trained")
 
 
 def work(rank: int, workers: int, folder: Path, cases: list[str]) -> None:

@@ -5,16 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
+import distributed_cases
 from mixed_table import mixed
 from radogaga import InputError, RaDOGAGA
-from radogaga.integrations.ray import cluster, fit, map_on, processors, score
+from radogaga.integrations.ray import cluster, fit, map_on, processors, score, train
+from radogaga.method.training.checkpoint import checkpoint_step
 from radogaga.tabular.files.parts import find_parts
 from radogaga.tabular.files.sampling import sample_rows
 from radogaga.tabular.part_scoring import score_parts
@@ -45,10 +50,12 @@ def write_parts(folder: Path, parts: int, rows: int) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def ray():
-    with cluster():
-        import ray.data  # only now, as it decides then who may reach it
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(Path(distributed_cases.__file__).parent))  # for the workers
+        with cluster():
+            import ray.data  # only now, as it decides then who may reach it
 
-        yield ray
+            yield ray
 
 
 def test_it_is_reached_from_this_machine_alone(ray):
@@ -165,3 +172,41 @@ def test_after_a_kill_nothing_is_lost_and_nothing_there_twice(model, tmp_path, w
     # Each of the two workers may have had one in its place before the manifest said so.
     assert sum(after[name] != time for name, time in whole.items()) <= 2
     assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
+
+
+DRIVER = """
+import os, sys
+from functools import partial
+from pathlib import Path
+import distributed_cases
+from radogaga.integrations.ray import cluster, train
+with cluster():
+    train(partial(distributed_cases.train_and_kill, Path(sys.argv[1]), 1, os.getpid()), workers=2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["first worker", "second worker", "driver"])
+def test_training_goes_on_from_its_checkpoint_after_a_kill(ray, tmp_path, who):
+    if who == "driver":
+        command = [sys.executable, "-c", DRIVER, str(tmp_path)]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        assert checkpoint_step(tmp_path / "checkpoint") == 5
+        subprocess.run(command, check=True)
+    else:
+        train(partial(distributed_cases.train_and_kill, tmp_path, int(who == "second worker")), workers=2)
+    assert (tmp_path / "killed").is_file()
+    found = load_file(tmp_path / "trained")
+    for name, value in distributed_cases.train(distributed_cases.rate_distortion(dropout=0.3)).items():
+        bar = 1e-5 if name == "curve" else 1e-10  # the curve is summed up in float32
+        assert torch.allclose(found[name if name == "curve" else f"objective.{name}"], value, rtol=bar, atol=bar), name
+
+
+def fail() -> None:
+    raise InputError("Expected rows; got none.")
+
+
+@pytest.mark.slow
+def test_the_users_mistakes_in_workers_are_told_as_they_are(ray):
+    with pytest.raises(InputError, match=r"^Expected rows; got none.$"):
+        train(fail, workers=1, retries=0)

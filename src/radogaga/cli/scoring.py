@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
-from radogaga.cli.cluster import CLUSTER, WORKERS, map_by
+from radogaga.cli.cluster import CLUSTER, WORKERS, is_torchruns, map_by
 from radogaga.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def _check(out: Path, fdr: float | None, *, many: bool, spread: bool, force: boo
     from radogaga._utils.files import check_may_replace
     from radogaga.tabular.scoring import is_scores
 
+    if is_torchruns():
+        raise InputError("Expected one process that scores; torchrun has started several. Pass --workers instead.")
     if spread and not many:
         raise InputError("Expected many files for --workers, which takes them one by one; got one. Leave it out.")
     if not many:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from radogaga.cli.cluster import CLUSTER, WORKERS, map_by
+from radogaga.cli.cluster import CLUSTER, WORKERS, map_by, workers_of_torchrun
 from radogaga.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from radogaga.tabular.files.parts import Map
+    from radogaga.tabular.model import TabularModel
     from radogaga.tabular.training import Smoothness
 
 _TABLE = "A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file."
@@ -60,11 +61,10 @@ def fit(
     quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
     """Learn a density from a table: numbers, categories, dates, missing values, with nothing to choose."""
-    from radogaga._utils.checks import check_device, list_names
+    from radogaga._utils.checks import check_device
     from radogaga._utils.storage import check_replaceable
     from radogaga.cli.rendering import progress_bar, warnings_as_notes
     from radogaga.tabular.estimator import RaDOGAGA
-    from radogaga.tabular.summary import summarize
 
     if alarm_rate is not None and not 0 < alarm_rate <= 0.5:
         raise InputError(f"Expected an --alarm-rate above 0 and at most 0.5; got {alarm_rate}. Try 0.01.")
@@ -72,8 +72,6 @@ def fit(
     check_device(device)
     check_replaceable(out)
     left_out = [*(drop or []), *([] if id_column is None else [id_column])]
-    with map_by(cluster, workers) as map_parts:
-        frame = _read_rows(data, rows, seed, left_out, map_parts, skip_bad=skip_bad, quiet=quiet)
     estimator = RaDOGAGA(
         alarm_rate=alarm_rate,
         max_steps=max_steps,
@@ -82,24 +80,22 @@ def fit(
         random_state=seed,
         device=device,
     )
-    with warnings_as_notes(), progress_bar("training", quiet=quiet) as update:
-        done = 0
+    with workers_of_torchrun(device) as is_main:
+        with map_by(cluster, workers) as map_parts:
+            frame = _read_rows(data, rows, seed, left_out, map_parts, skip_bad=skip_bad, quiet=quiet)
+        with warnings_as_notes(), progress_bar("training", quiet=quiet or not is_main) as update:
+            done = 0
 
-        def advance(steps: int) -> None:
-            nonlocal done
-            done += steps
-            update(done, max_steps)
+            def advance(steps: int) -> None:
+                nonlocal done
+                done += steps
+                update(done, max_steps)
 
-        estimator.fit(frame, progress=advance)
-    model = replace(estimator.model_, id_column=id_column)
-    if (dates := model.encoder.date_columns) and not quiet:
-        typer.echo(
-            f"radogaga: note: of dates the time of day, week and year counts, not when they are: {list_names(dates)}. "
-            "Pass --keep-position to judge that, too.",
-            err=True,
-        )
-    model.save(out)
-    _echo(f"{out}: {summarize(model)}", quiet=quiet)
+            estimator.fit(frame, progress=advance)
+        model = replace(estimator.model_, id_column=id_column)
+        if is_main:
+            model.save(out)
+            _tell_of_fit(model, out, quiet=quiet)
 
 
 def explain(
@@ -175,6 +171,19 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     for command in (fit, explain, inspect):
         app.command()(command)
+
+
+def _tell_of_fit(model: TabularModel, out: Path, *, quiet: bool) -> None:
+    from radogaga._utils.checks import list_names
+    from radogaga.tabular.summary import summarize
+
+    if (dates := model.encoder.date_columns) and not quiet:
+        typer.echo(
+            f"radogaga: note: of dates the time of day, week and year counts, not when they are: {list_names(dates)}. "
+            "Pass --keep-position to judge that, too.",
+            err=True,
+        )
+    _echo(f"{out}: {summarize(model)}", quiet=quiet)
 
 
 def _read_rows(

@@ -8,9 +8,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +28,7 @@ from radogaga.tabular.scoring import score_frame
 if TYPE_CHECKING:
     import pandas as pd
     from ray.data import Dataset
+    from ray.train import TrainingFailedError
 
 # Ray Data waits for ever if its workers take every processor and none is left to read.
 _SHARE = 0.9
@@ -177,6 +181,86 @@ def score(dataset: Dataset, model: TabularModel, *, workers: int, reasons: int =
     return _mapped(dataset, _RowScorer, arguments, workers, batch_size=_ROWS, batch_format="pandas", device=device)
 
 
+def train(
+    function: Callable[[], Any],
+    *,
+    workers: int,
+    device: str = "cpu",
+    retries: int = 3,
+    storage: str | Path | None = None,
+) -> None:
+    """Call a function in each of some workers that `torch.distributed` connects; `radogaga.fit` in it trains one model.
+
+    What the function trains goes on from its own checkpoint, at a place that all workers can read, when a worker dies:
+    then Ray Train starts all of them again. When this process dies, call it again.
+
+    Parameters
+    ----------
+    function : callable
+        Without arguments. Only the first worker is to write files: `radogaga.method.training.distributed.is_main`.
+    workers : int
+        Processes.
+    device : str
+        "cuda" takes one GPU for each worker.
+    retries : int
+        How often workers are started again.
+    storage : path, optional
+        A folder for what Ray Train notes of the run, which all machines can write to; by default one of this machine.
+
+    Raises
+    ------
+    InputError
+        Of the function, or if workers died too often.
+
+    Examples
+    --------
+    >>> import pytest; _ = pytest.importorskip("ray"); pytest.skip("starting Ray takes seconds")
+    >>> from radogaga.integrations.ray import cluster, train
+    >>> with cluster():
+    ...     train(lambda: radogaga.fit(model, x, checkpoint="/shared/checkpoint"), workers=4, device="cuda")
+    """
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+    from ray.train.torch import TorchTrainer
+
+    cuda = device.startswith("cuda")
+    resources = {"CPU": _cpu_share(workers), **({"GPU": 1} if cuda else {})}
+    with tempfile.TemporaryDirectory(prefix="radogaga-") as own:
+        trainer = TorchTrainer(
+            partial(_work, function, device, max(processors() // workers, 1)),
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=cuda, resources_per_worker=resources),
+            run_config=RunConfig(storage_path=str(storage or own), failure_config=FailureConfig(max_failures=retries)),
+        )
+        try:
+            trainer.fit()
+        except TrainingFailedError as error:
+            raise _as_input_error(error) from None
+
+
+def _as_input_error(error: TrainingFailedError) -> InputError:
+    """Return what a person did wrong, or what has befallen the workers."""
+    failures = getattr(error, "worker_failures", {}).values()
+    mistakes = [getattr(one, "cause", one) for one in failures]
+    reason = next(iter(str(error).strip().splitlines()[-1:]), type(error).__name__)
+    return next(
+        (one for one in mistakes if isinstance(one, InputError)),
+        InputError(f"Expected workers that train to the end; they have failed ({reason}). Run this again."),
+    )
+
+
+def _work(function: Callable[[], Any], device: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    if device.startswith("cuda"):
+        from ray.train.torch import get_device
+
+        torch.cuda.set_device(get_device())
+    function()
+
+
+def _cpu_share(workers: int) -> float:
+    """Return what each of some workers takes of the processors, so that something is left."""
+    return round(_SHARE * min(processors() / workers, 1), 4)
+
+
 def _check_reachable(address: str | None) -> None:
     """Raise `InputError` at once where Ray would try for minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
@@ -217,12 +301,11 @@ def _mapped(
 ) -> Dataset:
     import ray.data
 
-    threads, share = processors() // workers, min(processors() / workers, 1)
     return dataset.map_batches(
         worker,
-        fn_constructor_args=(*arguments, max(threads, 1)),
+        fn_constructor_args=(*arguments, max(processors() // workers, 1)),
         compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=round(_SHARE * share, 4),
+        num_cpus=_cpu_share(workers),
         num_gpus=1 if device.startswith("cuda") else 0,
         **options,
     )
