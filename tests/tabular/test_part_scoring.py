@@ -2,6 +2,8 @@
 
 import errno
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -136,6 +138,33 @@ def test_on_a_full_disk_what_is_whole_stays_and_the_run_goes_on_later(model, big
     assert done.before == 2
     assert before.items() <= files(out).items()
     assert scores(out)["id"].tolist() == [f"c{i}" for i in range(200)]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder that holds three pages of 4 KiB, and what gives it more."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=12k", "tmpfs", place], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs to mount a file system in memory, as root on Linux may")
+    yield place, lambda: subprocess.run(["mount", "-o", "remount,size=1m", place], check=True)
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="needs mount")
+def test_a_disk_that_is_really_full(model, big, small_disk):
+    place, enlarge = small_disk
+    with pytest.raises(WriteError, match="No space left"):
+        score_parts(model, find_parts(big), place / "out", id_column="id")
+    before = files(place / "out")
+    assert sorted(before) == OUTS[: len(before)]
+    enlarge()
+    done = score_parts(model, find_parts(big), place / "out", id_column="id")
+    assert 1 <= done.before <= len(before) < 4
+    assert scores(place / "out")["id"].tolist() == [f"c{i}" for i in range(200)]
 
 
 @pytest.mark.parametrize("cut", [1, 30])

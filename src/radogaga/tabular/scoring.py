@@ -333,7 +333,9 @@ class _File(NamedTuple):
                 raise InputError(f"{error}{where}") from None
             identifiers = batch.column(self.id[0]) if self.id else None
             labels = None if label is None else batch.column(label)
-            yield _Batch(start, frame, identifiers, rows, model.score(rows, torch.get_num_threads()), labels)
+            # Threads that each score rows do not wait for one another, as those of one product do where cores are busy.
+            score = model.score(rows, n_jobs=torch.get_num_threads())
+            yield _Batch(start, frame, identifiers, rows, score, labels)
             start += len(batch)
 
     def has_no_rows(self) -> InputError:
