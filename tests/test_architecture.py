@@ -29,6 +29,7 @@ ONLY_IN = {
     "rich": {"cli"},
     "matplotlib": {"experiments", "integrations"},
     "plotly": {"integrations"},
+    "ray": {"integrations"},
     "pyod": {"experiments", "integrations"},
     "fastapi": {"integrations"},
     "starlette": {"integrations"},

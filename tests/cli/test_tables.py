@@ -284,7 +284,7 @@ def test_paths_that_cannot_be_are_refused(program, tmp_path, model, new):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     assert refused(program("fit", tmp_path / "none.csv", "--out", tmp_path / "m"), "no such file")
-    assert refused(program("fit", tmp_path, "--out", tmp_path / "m"), "folder")
+    assert refused(program("fit", tmp_path / "mine", "--out", tmp_path / "m"), "there are none")
     assert refused(program(*fit, "--out", tmp_path / "mine"), "something else")
     assert refused(program(*fit, "--out", tmp_path / "train.csv" / "m"), "write")
     assert refused(program(*fit, "--out", tmp_path / "m", "--drop", "nothing"), "'nothing'", "'age', 'income'")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import torch
 
 from radogaga._utils.checks import list_names
 from radogaga.errors import InputError
@@ -93,7 +94,8 @@ class ScorableFile(NamedTuple):
     def batches(self, model: TabularModel, label: str | None = None) -> Iterator[RowBatch]:
         """Yield the rows with their scores, batch by batch."""
         for start, frame, identifiers, rows, labels in self.encoded(model, label):
-            yield RowBatch(start, frame, identifiers, rows, score_rows(model, rows), labels)
+            # Threads that each score rows do not wait for one another, as those of one product do on busy cores.
+            yield RowBatch(start, frame, identifiers, rows, score_rows(model, rows, torch.get_num_threads()), labels)
 
     def encoded(self, model: TabularModel, label: str | None = None) -> Iterator[EncodedBatch]:
         """Yield the rows as the model reads them, batch by batch."""
@@ -124,11 +126,11 @@ def _as_model_input(model: TabularModel, frame: pd.DataFrame) -> Any:
     return frame if tuple(frame.columns) == names else frame.set_axis(list(names), axis=1)
 
 
-def score_rows(model: TabularModel, rows: EncodedRows) -> Array:
+def score_rows(model: TabularModel, rows: EncodedRows, n_jobs: int | None = None) -> Array:
     """Return the scores of rows, ``(n,)``: those of few rows are the same to the bit beside any others.
 
     Matrix products round by how many rows they have, not by which. Fewer rows than `BLOCK_ROWS` are filled up to that
     number, so that a service that scores the rows of several requests together gives each the scores it has alone.
     """
     n = len(rows.x)
-    return model.score(rows if n >= BLOCK_ROWS else rows.take(np.arange(BLOCK_ROWS) % n))[:n]
+    return model.score(rows if n >= BLOCK_ROWS else rows.take(np.arange(BLOCK_ROWS) % n), n_jobs)[:n]

@@ -72,6 +72,7 @@ def score_file(
     id_column: str | None = None,
     reasons: int = 0,
     fdr: float | None = None,
+    may_be_empty: bool = False,
     progress: Progress = lambda done, total: None,
     max_rows: int = 65_536,
 ) -> ScoredFile:
@@ -90,6 +91,8 @@ def score_file(
     fdr : float, optional
         Select rows of which at most this share is normal, in expectation, see `TabularModel.select`: then the file is
         scored twice, as what is selected depends on all rows.
+    may_be_empty : bool
+        Whether a file without rows is scored to one without rows, as a part of a table may be.
     progress : callable
         Called with the number of rows done and in all.
     max_rows : int
@@ -134,10 +137,30 @@ def score_file(
             _add_counts(done.novel, file.names, batch.rows.novel)
             _add_counts(done.outside, file.names, model.outside(batch.rows))
             progress(done.rows, file.source.total)
-        if not done.rows:
+        if not (done.rows or may_be_empty):
             raise file.has_no_rows()
     done.drift = monitor.result()
     return done
+
+
+def score_frame(model: TabularModel, frame: pd.DataFrame, *, reasons: int = 0) -> dict[str, Any]:
+    """Return the columns that `score_file` writes for each row of a data frame: score, p_value, alarm, reason_1, ...
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from radogaga import RaDOGAGA
+    >>> from radogaga.tabular.scoring import score_frame
+    >>> frame = pd.DataFrame(np.random.RandomState(0).normal(size=(100, 2)), columns=["a", "b"])
+    >>> model = RaDOGAGA(max_steps=0, random_state=0).fit(frame).model_
+    >>> list(score_frame(model, frame, reasons=1))
+    ['score', 'p_value', 'alarm', 'reason_1']
+    """
+    rows = model.read(frame)
+    score = model.score(rows)
+    alarm = model.calibration.is_anomaly(score)
+    texts = {f"reason_{i + 1}": why for i, why in enumerate(_reasons(model, rows, alarm, reasons))}
+    return {"score": score, "p_value": model.calibration.p_value(score), "alarm": alarm, **texts}
 
 
 def measure_drift(

@@ -64,11 +64,16 @@ def read(path: Path, *, drop: Sequence[str] = ()) -> pd.DataFrame:
     InputError
         If there is no such file, its suffix is not known, it cannot be read, or it has no rows or no columns left.
     """
+    return to_frame(read_table(path, drop=drop), path)
+
+
+def read_table(path: Path, *, drop: Sequence[str] = ()) -> pa.Table:
+    """Return a whole file as an Arrow table; see `read`."""
     suffix = _suffix(path)
     with _one_line_errors(path):
         dialect = Dialect.of(path) if suffix in _TEXT else None
         source = _SOURCES[suffix](path, dialect)
-        names = _left(source.names, drop, path)
+        names = columns_to_learn(source.names, drop, path)
         if dialect is None:
             batches = list(source.batches(names))
         else:
@@ -81,8 +86,12 @@ def read(path: Path, *, drop: Sequence[str] = ()) -> pd.DataFrame:
             raise InputError(f"Expected rows in {path}; got 0 rows under {len(source.names)} columns. Pass another.")
         if dates := zoned(batches[0].schema):
             warn_user(f"Dates of {list_names(dates)} in {path.name} have a time zone, and are taken in UTC.")
-        table = pa.Table.from_batches([usable(batch, path) for batch in batches])
-        return table.to_pandas(date_as_object=False, ignore_metadata=True)
+        return pa.Table.from_batches([usable(batch, path) for batch in batches])
+
+
+def is_text(path: Path) -> bool:
+    """Return whether a file is text, of which only all rows together tell the columns' types."""
+    return _suffix(path) in _TEXT
 
 
 def open_source(path: TableFile, *, max_rows: int = _MAX_ROWS) -> Source:
@@ -119,8 +128,13 @@ def open_source(path: TableFile, *, max_rows: int = _MAX_ROWS) -> Source:
 
 def as_frame(batch: pa.RecordBatch, path: TableFile) -> pd.DataFrame:
     """Return a batch of a file as a data frame."""
+    return to_frame(pa.Table.from_batches([batch]), path)
+
+
+def to_frame(table: pa.Table, path: TableFile) -> pd.DataFrame:
+    """Return a table of a file as a data frame."""
     with _one_line_errors(path):
-        return pa.Table.from_batches([batch]).to_pandas(date_as_object=False, ignore_metadata=True)
+        return table.to_pandas(date_as_object=False, ignore_metadata=True)
 
 
 @contextmanager
@@ -170,13 +184,19 @@ def is_marked(path: Path) -> bool:
     return _MARK in (schema.metadata or {})
 
 
+def is_readable(name: str) -> bool:
+    """Return whether the suffix of a file's name is that of a table."""
+    name = name.lower()
+    suffix = Path(name.removesuffix(".gz")).suffix
+    return suffix in (_TEXT if name.endswith(".gz") else _SOURCES)
+
+
 def _suffix(path: TableFile) -> str:
     if isinstance(path, Path):
         _check_is_file(path)
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in _SOURCES or (path.name.lower().endswith(".gz") and suffix not in _TEXT):
+    if not is_readable(path.name):
         raise InputError(f"Expected a table that ends in {_READABLE}; got {path}. Convert it.")
-    return suffix
+    return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 def _check_is_file(path: Path) -> None:
@@ -203,7 +223,7 @@ def _refuse_repeated(names: Sequence[str], path: TableFile) -> None:
         raise InputError(f"Expected a name for each column of {path}; got two columns {name!r}. Rename or drop them.")
 
 
-def _left(names: Sequence[str], drop: Sequence[str], path: Path) -> list[str]:
+def columns_to_learn(names: Sequence[str], drop: Sequence[str], path: Path) -> list[str]:
     """Return the names of columns to learn from: all but those to drop, and but for pandas' index."""
     if unknown := [name for name in drop if name not in names]:
         raise InputError(
