@@ -2,8 +2,8 @@
 
     python benchmarks/serve.py --out serve.json [--seconds 5] [--rounds 5] [--connections 64]
 
-A model of ten columns. Single rows: each connection sends its next request when the last is answered, to ``/score``
-and to an empty FastAPI endpoint behind the same server, the same bodies to both. Batches: 10,000 rows in Arrow over two
+A model of ten columns. Single rows: each connection sends its next request when the last is answered, to /score and to
+an empty FastAPI endpoint behind the same server, the same bodies to both. Batches: 10,000 rows in Arrow over two
 connections, beside `TabularModel.score` of the same rows in this process. Needs pip install 'radogaga[serve]'.
 """
 

@@ -25,10 +25,11 @@ from fuzz.mutations import damage
 from mixed_table import mixed
 from radogaga import RaDOGAGA
 from radogaga.integrations.server.formats import ARROW_FILE, ARROW_STREAM, CSV, JSON, PARQUET
+from radogaga.integrations.server.jobs import Job
 from radogaga.integrations.server.metrics import Metrics
 from radogaga.integrations.server.model_holder import ModelHolder
 from radogaga.integrations.server.request_error import RequestError
-from radogaga.integrations.server.scoring import Job, Scorer
+from radogaga.integrations.server.scoring import Scorer
 from radogaga.integrations.server.settings import Settings
 
 TASKS = ("score", "score", "score", "explain", "embed")

@@ -1,6 +1,7 @@
 """Another model is taken over whole or not at all."""
 
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -46,3 +47,14 @@ def test_a_damaged_folder_is_not_taken_over(folder):
 def test_there_has_to_be_a_model_at_the_start(tmp_path):
     with pytest.raises(InputError, match="nothing"):
         ModelHolder(tmp_path / "nothing")
+
+
+def test_a_watched_folder_is_taken_over_by_itself(serve, folder):
+    with serve(folder, watch=True) as client:
+        before = client.get("/model").json()["model"]
+        RaDOGAGA(max_steps=0, random_state=1).fit(mixed(300, 2)).save(folder)
+        end = time.monotonic() + 20
+        while client.get("/model").json()["model"] == before and time.monotonic() < end:
+            time.sleep(0.1)
+        assert client.get("/model").json()["model"] != before
+        assert 'radogaga_reloads_total{result="done"} 1.0' in client.get("/metrics").text

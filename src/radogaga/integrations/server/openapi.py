@@ -103,10 +103,10 @@ def example_row(model: TabularModel) -> dict[str, Any]:
 
     Examples
     --------
-    >>> import pandas as pd
+    >>> import numpy as np, pandas as pd
     >>> from radogaga import RaDOGAGA
     >>> from radogaga.integrations.server.openapi import example_row
-    >>> frame = pd.DataFrame({"age": [31.0, 35.0, 52.0] * 20, "drink": ["tea", "milk", "tea"] * 20})
+    >>> frame = pd.DataFrame({"age": np.linspace(20, 60, 60), "drink": ["tea", "milk", "tea"] * 20})
     >>> example_row(RaDOGAGA(max_steps=0, random_state=0).fit(frame).model_)["drink"]
     'tea'
     """

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from radogaga.integrations.server.bodies import Body
 from radogaga.integrations.server.formats import JSON, answer_type, body_type
+from radogaga.integrations.server.jobs import Answer, Job
 from radogaga.integrations.server.request_error import RequestError
-from radogaga.integrations.server.scoring import Answer, Job
 from radogaga.integrations.server.service import Service
 from radogaga.integrations.server.settings import MAX_REASONS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,65 +13,20 @@ from joblib import parallel_config
 
 from radogaga._utils.threads import one_thread_each
 from radogaga.errors import InputError
-from radogaga.integrations.server.formats import JSON, SUFFIXES, as_bytes, rows_as_json
+from radogaga.integrations.server.formats import JSON, as_bytes, rows_as_json
+from radogaga.integrations.server.jobs import Answer, Job
 from radogaga.integrations.server.memory import limited_memory
 from radogaga.integrations.server.metrics import Metrics
 from radogaga.integrations.server.model_holder import ModelHolder, ServedModel
-from radogaga.integrations.server.records import Record, as_source, read_records
+from radogaga.integrations.server.reading import BODY, few_records, read_rows
+from radogaga.integrations.server.records import Record, as_source
 from radogaga.integrations.server.request_error import RequestError
 from radogaga.integrations.server.settings import MAX_EXPLAINED_ROWS, Settings
-from radogaga.tabular.files.content import Content
-from radogaga.tabular.files.table_files import Columns, Source, open_source
-from radogaga.tabular.model import TabularModel
 from radogaga.tabular.scorable_file import BLOCK_ROWS, ScorableFile
 from radogaga.tabular.scoring import SelectedRows, as_record_batch
 from radogaga.tabular.summary import explanations_as_json
 
 logger = logging.getLogger("uvicorn.error")
-
-
-class Job(NamedTuple):
-    """What one request asks.
-
-    Attributes
-    ----------
-    task : str
-        "score", "explain" or "embed".
-    body, body_type : bytes, str
-        The rows and their media type.
-    answer_type : str
-        The media type to answer in.
-    reasons : int
-        Reasons to give for each alarm.
-    id_column : str, optional
-        The column of identifiers.
-    """
-
-    task: str
-    body: bytes
-    body_type: str
-    answer_type: str
-    reasons: int = 0
-    id_column: str | None = None
-
-    @property
-    def may_share(self) -> bool:
-        """Whether it may be scored together with others."""
-        return (
-            self.task == "score"
-            and self.body_type == self.answer_type == JSON
-            and not self.reasons
-            and self.id_column is None
-        )
-
-
-class Answer(NamedTuple):
-    """The body of an answer, the model that made it, and what was noted of the rows."""
-
-    content: bytes
-    media_type: str
-    model: str
-    notes: tuple[str, ...] = ()
 
 
 class Scorer:
@@ -102,7 +57,7 @@ class Scorer:
         answers: dict[int, Answer | Exception] = {}
         shared: dict[str | None, list[_Shared]] = {}
         for place, job in enumerate(jobs):
-            if job.may_share and served.scores_alike and (records := self._few_records(job.body)):
+            if records := self._records_to_share(served, job):
                 id_column = served.model.id_column if served.model.id_column in records[0] else None
                 shared.setdefault(id_column, []).append(_Shared(place, records))
         for id_column, requests in shared.items():
@@ -113,15 +68,9 @@ class Scorer:
                 answers[place] = self._answer(served, job)
         return [answers[place] for place in range(len(jobs))]
 
-    def _few_records(self, body: bytes) -> list[Record]:
-        """Return the records of a body that is to share a block, or none."""
-        if len(body) > _MAX_BYTES_TO_SHARE:
-            return []
-        try:
-            records = read_records(body)
-        except InputError:
-            return []  # by itself it is told why
-        return records if len(records) <= min(BLOCK_ROWS, self._settings.max_rows) else []
+    def _records_to_share(self, served: ServedModel, job: Job) -> list[Record]:
+        shares = job.may_share and served.scores_alike
+        return few_records(job.body, min(BLOCK_ROWS, self._settings.max_rows)) if shares else []
 
     def _score_together(
         self, served: ServedModel, block: Sequence[_Shared], id_column: str | None
@@ -147,7 +96,7 @@ class Scorer:
 
     def _score_block(self, served: ServedModel, records: list[Record], id_column: str | None) -> list[dict[str, Any]]:
         model = served.model
-        file = ScorableFile.of(model, as_source(model, records, id_column), _BODY, id_column)
+        file = ScorableFile.of(model, as_source(model, records, id_column), BODY, id_column)
         (batch,) = file.batches(model)
         self._metrics.add(served, batch)
         return as_record_batch(model, batch, file, 0, None).to_pylist()
@@ -158,24 +107,17 @@ class Scorer:
         except Exception as error:
             return _as_request_error(error)
 
+    def _read(self, served: ServedModel, job: Job) -> ScorableFile:
+        return read_rows(served.model, job, MAX_EXPLAINED_ROWS if job.task == "explain" else self._settings.max_rows)
+
     def _answer_alone(self, served: ServedModel, job: Job) -> Answer:
         answer = {"score": self._score, "explain": self._explain, "embed": self._embed}[job.task]
         if job.body_type == JSON:
-            return Answer(answer(served, job, self._open(served.model, job)), job.answer_type, served.name)
+            return Answer(answer(served, job, self._read(served, job)), job.answer_type, served.name)
         with limited_memory(self._settings.max_bytes), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            content = answer(served, job, self._open(served.model, job))
+            content = answer(served, job, self._read(served, job))
         return Answer(content, job.answer_type, served.name, tuple(str(warning.message) for warning in caught))
-
-    def _open(self, model: TabularModel, job: Job) -> ScorableFile:
-        most = MAX_EXPLAINED_ROWS if job.task == "explain" else self._settings.max_rows
-        if job.body_type == JSON:
-            records = read_records(job.body)
-            id_column = _id_column(model, job, records[0])
-            return ScorableFile.of(model, _limited(as_source(model, records, id_column), most), _BODY, id_column)
-        body = Content(f"the body{SUFFIXES[job.body_type]}", job.body)
-        source = open_source(body)
-        return ScorableFile.of(model, _limited(source, most), body, _id_column(model, job, source.names))
 
     def _score(self, served: ServedModel, job: Job, file: ScorableFile) -> bytes:
         tables = []
@@ -209,10 +151,6 @@ class _Shared(NamedTuple):
     records: list[Record]
 
 
-_BODY = Content("the body", b"")
-_MAX_BYTES_TO_SHARE = 2**16
-
-
 def _blocks(requests: Sequence[_Shared]) -> Iterator[list[_Shared]]:
     """Yield requests whose rows together are at most `BLOCK_ROWS`."""
     block: list[_Shared] = []
@@ -224,34 +162,6 @@ def _blocks(requests: Sequence[_Shared]) -> Iterator[list[_Shared]]:
         block.append(request)
         rows += len(request.records)
     yield block
-
-
-def _id_column(model: TabularModel, job: Job, names: Collection[str]) -> str | None:
-    """Return the column of identifiers: the one asked for, or the model's own where it came."""
-    if job.id_column is None:
-        return model.id_column if model.id_column in names else None
-    if job.id_column not in names:
-        raise InputError(f"Expected the column {job.id_column[:80]!r} of identifiers; there is none. Leave out id.")
-    return job.id_column
-
-
-def _limited(source: Source, most: int) -> Source:
-    """Return a source that is refused when it gives too many rows."""
-    too_many = RequestError(413, f"Expected {most:,} rows at most; got more. Send them in parts.")
-    if source.total is not None and source.total > most:
-        raise too_many
-
-    def batches(wanted: Columns) -> Iterator[pa.RecordBatch]:
-        rows = 0
-        for batch in source.batches(wanted):
-            rows += len(batch)
-            if rows > most:
-                raise too_many
-            yield batch
-        if not rows:
-            raise InputError(f"Expected rows; got 0 rows under {len(source.names)} columns. Send some.")
-
-    return Source(source.names, source.total, batches)
 
 
 def _as_request_error(error: Exception) -> RequestError:

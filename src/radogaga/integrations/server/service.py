@@ -12,9 +12,10 @@ from typing import Any
 
 from radogaga.integrations.server.batching import Batcher
 from radogaga.integrations.server.bodies import Room
+from radogaga.integrations.server.jobs import Answer, Job
 from radogaga.integrations.server.metrics import Metrics
 from radogaga.integrations.server.model_holder import ModelHolder
-from radogaga.integrations.server.scoring import Answer, Job, Scorer
+from radogaga.integrations.server.scoring import Scorer
 from radogaga.integrations.server.settings import Settings
 
 _SECONDS_BETWEEN_LOOKS = 1.0
