@@ -17,6 +17,7 @@ from radogaga.experiments.runs import Row, Run
 REFERENCE = "mean_squared_distance"
 OURS = ("radogaga", "untrained")
 MEASURES = ("auroc", "auprc")
+TIMED_AGAINST = ("mixture", "isolation_forest")
 
 
 def measure(method: str, train: Dataset, test: Dataset, anomaly: NDArray[np.bool_], seed: int) -> Row:
@@ -72,13 +73,13 @@ def summary(rows: Sequence[Row], reference: str = REFERENCE) -> list[Row]:
         The method that differences are taken from, table by table.
     """
     methods = list(dict.fromkeys(row["method"] for row in rows))
+    measures = [key for key in MEASURES if all(key in row for row in rows)]
     found = {(row["table"], row["method"]): row for row in rows}
     names = [name for name in dict.fromkeys(row["table"] for row in rows) if all((name, m) in found for m in methods)]
     lines: list[Row] = [{"method": method, "tables": len(names)} for method in methods]
-    for key in MEASURES:
-        values = np.array([[found[name, method].get(key, np.nan) for name in names] for method in methods])
-        ranks = np.mean([rankdata(-column) for column in values.T], 0)
-        for line, own, rank in zip(lines, values, ranks, strict=True):
+    for key in measures:
+        values = np.array([[found[name, method][key] for name in names] for method in methods])
+        for line, own, rank in zip(lines, values, mean_ranks(values), strict=True):
             line |= {key: float(own.mean()), f"{key}_rank": float(rank)}
             if reference in methods and line["method"] != reference:
                 difference = own - values[methods.index(reference)]
@@ -88,30 +89,38 @@ def summary(rows: Sequence[Row], reference: str = REFERENCE) -> list[Row]:
         own_rows = [found[name, line["method"]] for name in names]
         spreads = [row["auroc_sd"] for row in own_rows if "auroc_sd" in row]
         line |= {"auroc_sd_of_seeds": float(np.mean(spreads))} if spreads else {}
-        line |= {"seconds": float(np.mean([row["fit_seconds"] + row["score_seconds"] for row in own_rows]))}
-    for peer in ("mixture", "isolation_forest"):
+        seconds = [row["fit_seconds"] + row["score_seconds"] for row in own_rows if "fit_seconds" in row]
+        line |= {"seconds": float(np.mean(seconds))} if seconds else {}
+    for peer in TIMED_AGAINST:
         for line in lines:
-            if peer in methods:
+            if peer in methods and "seconds" in line:
                 line[f"times_{peer}"] = line["seconds"] / lines[methods.index(peer)]["seconds"]
     return lines
 
 
+def mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean rank of each method over tables, 1 for the best, of figures ``(methods, tables)``."""
+    return np.mean([rankdata(-column) for column in values.T], 0)
+
+
 def as_text(lines: Sequence[Row]) -> str:
     """Return a summary as a table to print, the best AUROC first."""
-    text = [f"{'':22}{'AUROC':>7}{'':>16}{'rank':>6}{'AUPRC':>8}{'':>16}{'rank':>6}{'/mixture':>10}{'/forest':>9}"]
+    measures = [key for key in MEASURES if key in lines[0]]
+    head = "".join(f"{key:>8}{'difference':>18}{'rank':>7}" for key in measures)
+    head += "".join(f"{'/ ' + peer:>19}" for peer in TIMED_AGAINST)
+    text = [f"{lines[0]['tables']:3} tables{'':13}{head}"]
     for line in sorted(lines, key=lambda line: -line["auroc"]):
-        figures = [
-            f"{line[key]:7.4f} {_difference(line, key):>16}{line[f'{key}_rank']:6.2f}" for key in MEASURES
-        ]
-        times = [f"{line.get(f'times_{peer}', np.nan):9.2f}" for peer in ("mixture", "isolation_forest")]
-        text.append(f"{line['method']:22}" + " ".join(figures + times))
-    return "\n".join([*text, f"{lines[0]['tables']} tables; differences from {REFERENCE}"])
+        figures = "".join(f"{line[key]:8.4f}{_difference(line, key):>18}{line[f'{key}_rank']:7.2f}" for key in measures)
+        times = "".join(f"{line.get(f'times_{peer}', np.nan):19.2f}" for peer in TIMED_AGAINST)
+        text.append(f"{line['method']:23}{figures}{times}")
+    return "\n".join(text)
 
 
 def _difference(line: Row, key: str) -> str:
-    return f"{line[f'{key}_difference']:+.4f}±{line[f'{key}_error']:.4f}" if f"{key}_difference" in line else ""
+    return f"{line[f'{key}_difference']:+.4f} ± {line[f'{key}_error']:.4f}" if f"{key}_difference" in line else ""
 
 
 def print_row(run: Run, row: Row) -> None:
     """Print what a run has come to."""
-    print(f"{run.name:60}{row['auroc']:7.3f}{row['auprc']:7.3f}{row['fit_seconds'] + row['score_seconds']:8.1f} s", flush=True)
+    seconds = row["fit_seconds"] + row["score_seconds"]
+    print(f"{run.name:60}{row['auroc']:7.3f}{row['auprc']:7.3f}{seconds:8.1f} s", flush=True)
