@@ -7,11 +7,11 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from detectors import DETECTORS, Dataset
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from detectors import DETECTORS, Dataset
 from radogaga.experiments.runs import Row, Run
 
 REFERENCE = "mean_squared_distance"
@@ -53,9 +53,7 @@ def by_table(rows: Sequence[Row]) -> list[Row]:
 
 
 def _mean(group: Sequence[Row]) -> Row:
-    figures = {
-        key: float(np.mean([row[key] for row in group])) for key in (*MEASURES, "fit_seconds", "score_seconds")
-    }
+    figures = {key: float(np.mean([row[key] for row in group])) for key in (*MEASURES, "fit_seconds", "score_seconds")}
     spread = {"auroc_sd": float(np.std([row["auroc"] for row in group], ddof=1))} if len(group) > 1 else {}
     return {"table": group[0]["table"], "method": group[0]["method"], "seeds": len(group)} | figures | spread
 

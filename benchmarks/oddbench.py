@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from comparison import as_text, by_table, measure, print_row, seeds_of, summary
-from detectors import DETECTORS, Dataset
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from comparison import as_text, by_table, measure, print_row, seeds_of, summary
+from detectors import DETECTORS, Dataset
 from radogaga.datasets.paths import data_home
 from radogaga.experiments.runs import Arrays, Row, Run, claim_folder, run_all, write_result
 
