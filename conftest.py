@@ -3,3 +3,4 @@
 import importlib.util
 
 collect_ignore = [] if importlib.util.find_spec("pyod") else ["src/radogaga/integrations/pyod.py"]
+collect_ignore += [] if importlib.util.find_spec("fastapi") else ["src/radogaga/integrations/server"]

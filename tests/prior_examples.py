@@ -36,6 +36,7 @@ PRIORS: dict[str, Callable[[int], nn.Module]] = {
     "moved mixture": lambda n: moved(Mixture(n, components=3)),
     "fresh estimated mixture": lambda n: EstimatedMixture(n, components=3).eval(),
     "estimated mixture": estimated,
+    "adaptive kernel density": lambda n: KernelDensity.fit_adaptive(torch.randn(60, n)),
     "factorized": Factorized,
     "moved factorized": lambda n: moved(Factorized(n)),
     "narrow factorized": lambda n: moved(Factorized(n, filters=(2,), initial_scale=1.0)),

@@ -29,7 +29,12 @@ ONLY_IN = {
     "rich": {"cli"},
     "matplotlib": {"experiments", "integrations"},
     "plotly": {"integrations"},
+    "ray": {"integrations"},
     "pyod": {"experiments", "integrations"},
+    "fastapi": {"integrations"},
+    "starlette": {"integrations"},
+    "uvicorn": {"integrations"},
+    "prometheus_client": {"integrations"},
 }
 
 

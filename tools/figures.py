@@ -275,6 +275,56 @@ def gpu_training(rows: Sequence[Row]) -> Table:
     return [["metric", "latents", *columns], *cells]
 
 
+def serve(rows: Sequence[Row]) -> Table:
+    """Return requests and rows a second of a service, as shares of what they are beside."""
+    columns = {
+        "requests a second": ("requests_per_second", ",d"),
+        "rows a second": ("rows_per_second", ",d"),
+        "p50, ms": ("p50_ms", ".1f"),
+        "p99, ms": ("p99_ms", ".1f"),
+        "share": ("ratio", ".2f"),
+        "p99, times": ("p99_ratio", ".2f"),
+    }
+    return by_row(rows, {}, columns, name="measured")
+
+
+def cluster(rows: Sequence[Row]) -> Table:
+    """Seconds that two workers and two bare processes take for as many rows, and memory."""
+    columns = {
+        "two bare processes, s": ("bare_seconds", ".1f"),
+        "two workers, s": ("cluster_seconds", ".1f"),
+        "as fast": ("ratio", ".2f"),
+        "GiB a worker": ("worker_gib", ".2f"),
+    }
+    cells = [[f"{row['millions']:g}", *(format(row[key], form) for key, form in columns.values())] for row in rows]
+    return [["million rows", *columns], *cells]
+
+
+def cluster_samples(rows: Sequence[Row]) -> Table:
+    """Seconds of a fit to a sample, and the mean log density of new rows."""
+    cells = [
+        [f"{row['rows']:,}", f"{row['cpu_seconds']:.0f}", f"{row['nats']:.2f} ± {row['error']:.2f}"] for row in rows
+    ]
+    return [["rows learned from", "processor seconds", "nats a new row"], *cells]
+
+
+def cluster_expected(rows: Sequence[Row]) -> Table:
+    """Parts of a training step, and the share of it that is computing, by the number of GPUs."""
+    columns = {
+        "computing, ms": ("compute_ms", ".1f"),
+        "all-reduce, ms": ("reduce_ms", ".2f"),
+        "noise of all, ms": ("noise_ms", ".2f"),
+        "efficiency": ("efficiency", ".2f"),
+        "with overlap": ("efficiency_overlapped", ".2f"),
+        "at a batch of 64": ("efficiency_64", ".3f"),
+    }
+    cells = [
+        [str(row["gpus"]), *("" if row[key] is None else format(row[key], form) for key, form in columns.values())]
+        for row in rows
+    ]
+    return [["GPUs", *columns], *cells]
+
+
 VIEWS: dict[str, Callable[[Sequence[Row]], Table]] = {
     function.__name__: function
     for function in (
@@ -293,6 +343,10 @@ VIEWS: dict[str, Callable[[Sequence[Row]], Table]] = {
         anomaly_as_published,
         gpu,
         gpu_training,
+        serve,
+        cluster,
+        cluster_samples,
+        cluster_expected,
     )
 }
 

@@ -1,4 +1,6 @@
+import hashlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -106,14 +108,16 @@ def dead_process() -> int:
     return ended.pid
 
 
-def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_what_killed_processes_of_this_machine_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     dead, own = dead_process(), os.getpid()
-    kept = ["file", ".file", f".file-{dead}-abcdefgh", f".file-{own}-abcdefgh.radogaga", ".a-1-b.radogaga"]
-    for name in [*kept, f".file-{dead}-abcdefgh.radogaga"]:
+    here, elsewhere = (hashlib.sha256(name.encode()).hexdigest()[:8] for name in (socket.gethostname(), "elsewhere"))
+    kept = ["file", ".file", f".file-{here}-{dead}-abcdefgh", f".file-{here}-{own}-abcdefgh.radogaga"]
+    kept += [".a-1-b.radogaga", f".file-{elsewhere}-{dead}-abcdefgh.radogaga"]
+    for name in [*kept, f".file-{here}-{dead}-abcdefgh.radogaga"]:
         (tmp_path / name).write_text(name)
-    (tmp_path / f".model-{dead}-abcdefgh.radogaga").mkdir()
-    (tmp_path / f".model-{dead}-abcdefgh.radogaga" / "rows").write_text("private")
-    (tmp_path / f".old-{dead}-abcdefgh.radogaga-old").mkdir()
+    (tmp_path / f".model-{here}-{dead}-abcdefgh.radogaga").mkdir()
+    (tmp_path / f".model-{here}-{dead}-abcdefgh.radogaga" / "rows").write_text("private")
+    (tmp_path / f".old-{here}-{dead}-abcdefgh.radogaga-old").mkdir()
     write_text(tmp_path / "new", "")
     assert names(tmp_path) == sorted([*kept, "new", "old"])
 

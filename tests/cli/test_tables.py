@@ -128,7 +128,7 @@ def test_scores_do_not_depend_on_how_a_file_is_cut(program, tmp_path, model):
 def test_explain_shows_a_row_and_the_lowest_ones(program, tmp_path, model, new):
     result = program("explain", model, new, "--row", 3)
     assert result.returncode == 0
-    assert "Row 3 (c3): log density" in result.stdout
+    assert "Row 3 (c3): score" in result.stdout
     assert "Atlantis (new)" in result.stdout
     assert program("explain", model, new, "--top", 2, "--out", tmp_path / "why.json", "--quiet").stdout == ""
     lowest, second = json.loads((tmp_path / "why.json").read_text())
@@ -284,7 +284,7 @@ def test_paths_that_cannot_be_are_refused(program, tmp_path, model, new):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     assert refused(program("fit", tmp_path / "none.csv", "--out", tmp_path / "m"), "no such file")
-    assert refused(program("fit", tmp_path, "--out", tmp_path / "m"), "folder")
+    assert refused(program("fit", tmp_path / "mine", "--out", tmp_path / "m"), "there are none")
     assert refused(program(*fit, "--out", tmp_path / "mine"), "something else")
     assert refused(program(*fit, "--out", tmp_path / "train.csv" / "m"), "write")
     assert refused(program(*fit, "--out", tmp_path / "m", "--drop", "nothing"), "'nothing'", "'age', 'income'")

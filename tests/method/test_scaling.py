@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from radogaga import AsinhScaling, Scaling
+from radogaga import AsinhScaling, RankScaling, Scaling
 
 Choose = Callable[[Tensor], Scaling]
 SCALINGS: dict[str, Choose] = {
@@ -15,9 +15,10 @@ SCALINGS: dict[str, Choose] = {
     "ranges": Scaling.ranges,
     "global min-max": Scaling.global_min_max,
     "asinh": AsinhScaling.standard,
+    "rank": RankScaling.fit,
 }
 LEARNED = {name: SCALINGS[name] for name in SCALINGS if name != "none"}
-PER_COLUMN = {name: SCALINGS[name] for name in ("standard", "min-max", "ranges", "asinh")}
+PER_COLUMN = {name: SCALINGS[name] for name in ("standard", "min-max", "ranges", "asinh", "rank")}
 UNIFORM = {name: SCALINGS[name] for name in ("none", "root mean square", "global min-max")}
 each_scaling = pytest.mark.parametrize("choose", SCALINGS.values(), ids=SCALINGS)
 
@@ -110,6 +111,7 @@ def test_scaled_rows_come_in_the_precision_of_the_model(choose: Choose, rows: Te
     assert choose(rows).double()(rows.to(dtype)).dtype == torch.float64
 
 
+@pytest.mark.filterwarnings("ignore:torch.searchsorted:UserWarning")  # of vmap's making
 @each_scaling
 def test_log_volume_is_the_log_determinant_of_the_jacobian(choose: Choose, rows: Tensor) -> None:
     scaling, x = choose(rows).double(), 10 * torch.randn(20, 4, dtype=torch.float64)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
@@ -15,11 +16,13 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from radogaga.errors import InputError
+from radogaga.errors import InputError, WriteError
 
 _WRITE_ERRORS = (OSError, SafetensorError)
-# What is not yet whole: its name says whose it is, by the process that writes it.
-_UNFINISHED = re.compile(r"\.(?P<name>.*)-(?P<process>\d+)-[^-.]{8}\.radogaga(?P<old>-old)?", re.DOTALL)
+# What is not yet whole: its name says whose it is, by the machine and the process that writes it. Machines may share a
+# folder, and one cannot tell which processes of another are running.
+_MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_UNFINISHED = re.compile(rf"\.(?P<name>.*)-{_MACHINE}-(?P<process>\d+)-[^-.]{{8}}\.radogaga(?P<old>-old)?", re.DOTALL)
 
 
 @contextmanager
@@ -28,14 +31,14 @@ def replace_folder(folder: Path) -> Iterator[Path]:
 
     Raises
     ------
-    InputError
+    WriteError
         If it cannot be written; what was in the place stays there.
     """
     folder = folder.resolve()
     try:
         beside = _new_beside(folder, tempfile.mkdtemp)
     except OSError as error:
-        raise InputError(f"Expected to write to {folder}; it failed ({error.strerror}). Pass another place.") from None
+        raise WriteError(f"Expected to write to {folder}; it failed ({error.strerror}). Pass another place.") from None
     try:
         yield beside
         beside.chmod(0o755)
@@ -50,7 +53,7 @@ def replace_folder(folder: Path) -> Iterator[Path]:
             raise
         shutil.rmtree(old, ignore_errors=True)
     except _WRITE_ERRORS as error:
-        raise InputError(f"Expected to write to {folder}; it failed ({_reason(error)}). Free space?") from None
+        raise WriteError(f"Expected to write to {folder}; it failed ({_reason(error)}). Free space?") from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -66,12 +69,12 @@ def check_can_write_folder(folder: Path) -> None:
         elif Path.cwd().is_relative_to(folder.resolve()):
             reason = "this program runs in it"
         if reason:
-            raise InputError(f"Expected to write to {folder}; {reason}. Pass a new folder's name.")
+            raise WriteError(f"Expected to write to {folder}; {reason}. Pass a new folder's name.")
         folder = folder.resolve()
         shutil.rmtree(_new_beside(folder, tempfile.mkdtemp))
         folder.exists()
     except OSError as error:
-        raise InputError(f"Expected to write to {folder}; it failed ({error.strerror}). Pass another place.") from None
+        raise WriteError(f"Expected to write to {folder}; it failed ({error.strerror}). Pass another place.") from None
 
 
 @contextmanager
@@ -80,19 +83,19 @@ def replace_file(path: Path) -> Iterator[Path]:
 
     Raises
     ------
-    InputError
+    WriteError
         If it cannot be written; what was in the place stays there.
     """
     try:
         beside = _new_beside(path, _new_file)
     except OSError as error:
-        raise InputError(f"Expected to write {path}; it failed ({error.strerror}). Pass another place.") from None
+        raise WriteError(f"Expected to write {path}; it failed ({error.strerror}). Pass another place.") from None
     try:
         yield beside
         beside.chmod(0o644)
         beside.replace(path)
     except _WRITE_ERRORS as error:
-        raise InputError(f"Expected to write {path}; it failed ({_reason(error)}). Pass another place.") from None
+        raise WriteError(f"Expected to write {path}; it failed ({_reason(error)}). Pass another place.") from None
     finally:
         beside.unlink(missing_ok=True)
 
@@ -114,7 +117,7 @@ def check_may_replace(path: Path, is_ours: Callable[[Path], bool], *, force: boo
             path.is_file() and (force or path.stat().st_size == 0 or is_ours(path))
         )
     except OSError as error:
-        raise InputError(f"Expected to write {path}; it failed ({error.strerror}). Pass another place.") from None
+        raise WriteError(f"Expected to write {path}; it failed ({error.strerror}). Pass another place.") from None
     if not replaceable:
         raise InputError(
             f"Expected a new file, or one that this program wrote, at {path}; it is something else. "
@@ -123,7 +126,10 @@ def check_may_replace(path: Path, is_ours: Callable[[Path], bool], *, force: boo
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes that were killed left unfinished in a folder; a folder put aside goes back to its place."""
+    """Remove what killed processes of this machine left unfinished in a folder.
+
+    A folder put aside goes back to its place.
+    """
     for path in folder.iterdir():
         found = _UNFINISHED.fullmatch(path.name)
         if found is None or _is_running(int(found["process"])):
@@ -140,7 +146,7 @@ def sweep(folder: Path) -> None:
 def _new_beside(path: Path, make: Callable[..., str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
-    return Path(make(prefix=f".{path.name}-{os.getpid()}-", suffix=".radogaga", dir=path.parent))
+    return Path(make(prefix=f".{path.name}-{_MACHINE}-{os.getpid()}-", suffix=".radogaga", dir=path.parent))
 
 
 def _new_file(**where: Any) -> str:

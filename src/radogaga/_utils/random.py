@@ -24,6 +24,7 @@ def isolated_seed(seed: int, device: torch.device | str = "cpu") -> Iterator[Non
     True
     """
     device = torch.device(device)
-    with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
+    index = torch.cuda.current_device() if device.type == "cuda" and device.index is None else device.index
+    with torch.random.fork_rng(devices=[index] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from radogaga._utils.checks import check_device
@@ -111,6 +112,22 @@ def load(folder: str | Path, *, classes: Iterable[type] = (), device: str | torc
     except Exception as error:  # whatever parts that do not fit together raise
         raise _damaged(folder, error) from None
     return model
+
+
+def fingerprint(model: Any) -> str:
+    """Return a checksum of a model's structure and numbers, and of this version: equal models have equal ones.
+
+    Examples
+    --------
+    >>> from radogaga import Normal
+    >>> from radogaga._utils.storage import fingerprint
+    >>> fingerprint(Normal(2)) == fingerprint(Normal(2)), fingerprint(Normal(2)) == fingerprint(Normal(3))
+    (True, False)
+    """
+    describer = Describer()
+    structure = {"format": FORMAT, "radogaga": __version__, "model": describer.describe(model, "")}
+    numbers = serialize({name: value.contiguous() for name, value in describer.tensors.items()})
+    return hashlib.sha256(structure_checksum(structure).encode() + numbers).hexdigest()
 
 
 def read_structure(folder: Path) -> dict[str, Any]:

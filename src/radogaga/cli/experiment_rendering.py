@@ -55,6 +55,8 @@ def reproduce_with_progress(
         except KeyboardInterrupt:
             bars.console.print("Stopped. The same command goes on from here.")
             raise
+    if not rows:  # of several workers the first has them
+        return
     # On a narrow terminal lines that fold are better than figures that are cut off.
     Console(quiet=quiet, width=max(console.width, _MIN_WIDTH)).print(_rendered(experiment.table(rows)))
     console.print(f"Report: {out / 'report.html'}", highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from radogaga.cli import data, images, monitoring, reproduce, tables
+from radogaga.cli import data, images, monitoring, reproduce, scoring, serve, tables
 from radogaga.errors import InputError
 from radogaga.version import __version__
 
@@ -25,7 +25,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 tables.register(app)
+scoring.register(app)
 monitoring.register(app)
+serve.register(app)
 app.add_typer(images.app, name="images")
 app.add_typer(reproduce.app, name="reproduce")
 app.add_typer(data.app, name="data")

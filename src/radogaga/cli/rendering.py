@@ -44,7 +44,7 @@ def show_explanations(
     for i, (row, id_) in enumerate(zip(selected.rows, selected.ids, strict=True)):
         name = f"Row {row}" + ("" if id_ is None else f" ({id_})")
         yield Text(
-            f"{name}: log density {explanation.score[i]:.1f} nats, p-value {p_values[i]:.2g}, "
+            f"{name}: score {explanation.score[i]:.1f} nats, p-value {p_values[i]:.2g}, "
             f"{'an alarm' if alarms[i] else 'no alarm'}; "
             f"{explanation.score[i] - explanation.baseline[i]:+.1f} nats from a typical row",
             style="bold",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from radogaga.cli.cluster import CLUSTER, WORKERS, workers_of_torchrun
 from radogaga.errors import InputError
+
+if TYPE_CHECKING:
+    from radogaga.experiments.experiment import Experiment
+    from radogaga.experiments.image_isometry.settings import Config
 
 app = typer.Typer(no_args_is_help=True, help="Reproduce the paper's experiments.", rich_markup_mode=None)
 
@@ -123,6 +130,8 @@ def reproduce_isometry(
     ] = True,
     report_only: ReportOnly = False,
     seed: Annotated[int, typer.Option(min=0, help="Seeds initial weights, batches and noise.")] = 0,
+    cluster: Annotated[str | None, CLUSTER] = None,
+    workers: Annotated[int | None, WORKERS] = None,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -132,7 +141,8 @@ def reproduce_isometry(
     from radogaga.experiments.image_isometry.experiment import IMAGE_ISOMETRY
     from radogaga.experiments.image_isometry.settings import STEPS, Config
 
-    check_device(device)
+    if cluster is None and workers is None:
+        check_device(device)
     metrics: tuple[Any, ...] = tuple(metric.split(","))
     config = Config(
         images=images,
@@ -145,7 +155,27 @@ def reproduce_isometry(
         seed=seed,
         device=device,
     )
-    reproduce_with_progress(IMAGE_ISOMETRY, config, out, restart=not resume, report_only=report_only, quiet=quiet)
+    if not report_only and (cluster is not None or workers is not None):
+        _train_on(cluster, workers, IMAGE_ISOMETRY, config, restart=not resume)
+        report_only = resume = True
+    with workers_of_torchrun(device) as is_main:
+        quiet = quiet or not is_main
+        reproduce_with_progress(IMAGE_ISOMETRY, config, out, restart=not resume, report_only=report_only, quiet=quiet)
+
+
+def _train_on(
+    address: str | None, workers: int | None, experiment: Experiment[Config], config: Config, *, restart: bool
+) -> None:
+    """Run what is left of an experiment on the workers of a cluster, all of which take part in each training."""
+    from radogaga.experiments.experiment import claim, reproduce
+    from radogaga.integrations.ray import cluster, processors, train
+
+    experiment.check(config)
+    claim(experiment, config, config.out, restart=restart)  # once: workers may be started again
+    config = replace(config, images=config.images.absolute(), out=config.out.absolute())
+    with cluster(address):
+        run = partial(reproduce, experiment, config, config.out)
+        train(run, workers=workers or processors(), device=config.device)
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> Any:

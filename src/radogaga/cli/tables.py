@@ -1,29 +1,34 @@
-"""The program's commands for tables: fit, score, explain and inspect."""
+"""The program's commands for tables: fit, explain and inspect."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from radogaga.cli.cluster import CLUSTER, WORKERS, map_by, workers_of_torchrun
 from radogaga.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from radogaga.tabular.files.parts import Map
+    from radogaga.tabular.model import TabularModel
+
 _TABLE = "A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file."
-_WRITTEN = "A .csv, .parquet, .arrow or .feather file."
+_MANY = "Or many: a folder, a pattern such as 'big/*.parquet', or a URL of these."
 _MODEL = typer.Argument(help="Folder that fit wrote.")
 _ID = typer.Option("--id", help="The column of identifiers; default: as in fit.")
-# Some of any new rows lie outside the range of the training rows; more than this share is worth a line.
-_MAX_OUTSIDE = 0.02
 _FORCE = typer.Option("--force", help="Replace a file that this program did not write.")
 _DEVICE = typer.Option(help="Where to compute: cpu, cuda, ...")
 _QUIET = typer.Option("--quiet", help="Print nothing but errors and warnings.")
 
 
 def fit(
-    data: Annotated[Path, typer.Argument(help=f"The rows to learn from. {_TABLE}")],
+    data: Annotated[str, typer.Argument(help=f"The rows to learn from. {_TABLE} {_MANY}")],
     out: Annotated[Path, typer.Option(help="Folder for the model; a model that is there already is replaced.")],
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be given again.")] = None,
     id_column: Annotated[
@@ -38,23 +43,29 @@ def fit(
         bool,
         typer.Option("--keep-position", help="Judge when dates are, too, and numbers that only grow from row to row."),
     ] = False,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Learn from this many rows, drawn uniformly; default: all of a file, 100,000 of many."
+        ),
+    ] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
+    cluster: Annotated[str | None, CLUSTER] = None,
+    workers: Annotated[int | None, WORKERS] = None,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, ...")] = "cpu",
     quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
     """Learn a density from a table: numbers, categories, dates, missing values, with nothing to choose."""
-    from radogaga._utils.checks import check_device, list_names
+    from radogaga._utils.checks import check_device
     from radogaga._utils.storage import check_replaceable
     from radogaga.cli.rendering import progress_bar, warnings_as_notes
     from radogaga.tabular.estimator import RaDOGAGA
-    from radogaga.tabular.files.table_files import read
-    from radogaga.tabular.summary import summarize
 
     if alarm_rate is not None and not 0 < alarm_rate <= 0.5:
         raise InputError(f"Expected an --alarm-rate above 0 and at most 0.5; got {alarm_rate}. Try 0.01.")
     check_device(device)
     check_replaceable(out)
-    with warnings_as_notes():
-        frame = read(data, drop=[*(drop or []), *([] if id_column is None else [id_column])])
+    left_out = [*(drop or []), *([] if id_column is None else [id_column])]
     estimator = RaDOGAGA(
         alarm_rate=alarm_rate,
         max_steps=max_steps,
@@ -62,66 +73,22 @@ def fit(
         random_state=seed,
         device=device,
     )
-    with warnings_as_notes(), progress_bar("training", quiet=quiet) as update:
-        done = 0
+    with workers_of_torchrun(device) as is_main:
+        with map_by(cluster, workers) as map_parts:
+            frame = _read_rows(data, rows, seed, left_out, map_parts, skip_bad=skip_bad, quiet=quiet)
+        with warnings_as_notes(), progress_bar("training", quiet=quiet or not is_main) as update:
+            done = 0
 
-        def advance(steps: int) -> None:
-            nonlocal done
-            done += steps
-            update(done, max_steps)
+            def advance(steps: int) -> None:
+                nonlocal done
+                done += steps
+                update(done, max_steps)
 
-        estimator.fit(frame, progress=advance)
-    model = replace(estimator.model_, id_column=id_column)
-    if (dates := model.encoder.date_columns) and not quiet:
-        typer.echo(
-            f"radogaga: note: of dates the time of day, week and year counts, not when they are: {list_names(dates)}. "
-            "Pass --keep-position to judge that, too.",
-            err=True,
-        )
-    model.save(out)
-    _echo(f"{out}: {summarize(model)}", quiet=quiet)
-
-
-def score(
-    model: Annotated[Path, _MODEL],
-    data: Annotated[Path, typer.Argument(help=f"The rows to score, of any number. {_TABLE}")],
-    out: Annotated[Path, typer.Option(help=f"Where to write id or row, score, p-value, alarm, reasons. {_WRITTEN}")],
-    reasons: Annotated[int, typer.Option(min=0, max=100, help="For how many columns to say why, for alarms.")] = 0,
-    fdr: Annotated[
-        float | None, typer.Option(help="Select rows too: of those at most this share is normal, 0.1 say.")
-    ] = None,
-    id_column: Annotated[str | None, _ID] = None,
-    device: Annotated[str, _DEVICE] = "cpu",
-    force: Annotated[bool, _FORCE] = False,
-    quiet: Annotated[bool, _QUIET] = False,
-) -> None:
-    """Score the rows of a file, in memory that does not grow with it: score, p-value, alarm, reasons."""
-    from radogaga._utils.checks import list_names
-    from radogaga._utils.files import check_may_replace
-    from radogaga.cli.rendering import progress_bar, warnings_as_notes
-    from radogaga.tabular.model import TabularModel
-    from radogaga.tabular.scoring import is_scores, score_file
-
-    check_may_replace(out, is_scores, force=force)
-    fitted = TabularModel.load(model, device=device)
-    with warnings_as_notes(), progress_bar("rows scored", quiet=quiet) as progress:
-        done = score_file(fitted, data, out, id_column=id_column, reasons=reasons, fdr=fdr, progress=progress)
-    plural = "" if done.alarms == 1 else "s"
-    lines = [f"{out}: {done.rows:,} rows, {done.alarms:,} alarm{plural} ({done.alarms / done.rows:.2%})"]
-    if done.selected is not None:
-        lines[0] += f", {done.selected:,} selected (of those at most {fdr:.0%} are normal, in expectation)"
-    if done.drift is not None and done.drift.found:
-        lines.append(f"  drift: {done.drift}")
-    lines += [f"  {name}: never seen in training in {count:,} rows" for name, count in list(done.novel.items())[:20]]
-    lines += [
-        f"  {name}: outside what training held in {count:,} of {done.rows:,} rows"
-        for name, count in list(done.outside.items())[:20]
-        if count > _MAX_OUTSIDE * done.rows
-    ]
-    if done.left_out:
-        lines.append(f"  not used: {list_names(done.left_out, shown=8)}")
-    for line in lines:
-        _echo(line, quiet=quiet)
+            estimator.fit(frame, progress=advance)
+        model = replace(estimator.model_, id_column=id_column)
+        if is_main:
+            model.save(out)
+            _tell_of_fit(model, out, quiet=quiet)
 
 
 def explain(
@@ -195,8 +162,48 @@ def inspect(
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    for command in (fit, score, explain, inspect):
+    for command in (fit, explain, inspect):
         app.command()(command)
+
+
+def _tell_of_fit(model: TabularModel, out: Path, *, quiet: bool) -> None:
+    from radogaga._utils.checks import list_names
+    from radogaga.tabular.summary import summarize
+
+    if (dates := model.encoder.date_columns) and not quiet:
+        typer.echo(
+            f"radogaga: note: of dates the time of day, week and year counts, not when they are: {list_names(dates)}. "
+            "Pass --keep-position to judge that, too.",
+            err=True,
+        )
+    _echo(f"{out}: {summarize(model)}", quiet=quiet)
+
+
+def _read_rows(
+    data: str, rows: int | None, seed: int, drop: list[str], map_parts: Map, *, skip_bad: bool, quiet: bool
+) -> pd.DataFrame:
+    """Return the rows to learn from: of one file all, of many, or if a number is given, a sample."""
+    from radogaga.cli.rendering import progress_bar, warnings_as_notes
+    from radogaga.cli.scoring import refuse_bad
+    from radogaga.tabular.defaults import MAX_ROWS_SAMPLED
+    from radogaga.tabular.files.parts import find_parts, is_many
+    from radogaga.tabular.files.sampling import sample_rows
+    from radogaga.tabular.files.table_files import read
+
+    with warnings_as_notes():
+        if rows is None and not is_many(data):
+            return read(Path(data), drop=drop)
+        parts = find_parts(data)
+        with progress_bar("files read", quiet=quiet) as progress:
+            sample = sample_rows(
+                parts, rows or MAX_ROWS_SAMPLED, seed=seed, drop=drop, map_parts=map_parts, progress=progress
+            )
+        refuse_bad(sample.bad, len(parts), skip=skip_bad)
+    frame = sample.frame()
+    if len(frame) < sample.seen:
+        drawn = f"radogaga: note: learned from {len(frame):,} of {sample.seen:,} rows, drawn uniformly."
+        typer.echo(f"{drawn} Pass --rows for more.", err=True)
+    return frame
 
 
 def _echo(line: str, *, quiet: bool) -> None:

@@ -12,6 +12,7 @@ import torch
 from radogaga.errors import InputError
 from radogaga.experiments.runs import Row, Run, claim_folder, ignore, kept, run_all, write_result
 from radogaga.experiments.tables import Table
+from radogaga.method.training.distributed import barrier, is_main
 from radogaga.version import __version__
 
 
@@ -70,6 +71,12 @@ class Experiment(Generic[C]):
     parallel: bool = True
 
 
+def claim(experiment: Experiment[C], config: C, out: Path, *, restart: bool = False) -> None:
+    """Make a folder the home of an experiment's runs; see `claim_folder`."""
+    fixed = {"experiment": experiment.name, "radogaga": __version__, **config.fixed()}
+    claim_folder(out, fixed, restart=restart)
+
+
 def reproduce(
     experiment: Experiment[C],
     config: C,
@@ -101,24 +108,29 @@ def reproduce(
     on_start, on_done, on_step : callable
         Called with all runs, with each run and its row as it ends, and with a run and its number of training steps.
 
+    Of several workers under `torch.distributed` each is to call it. The first writes all files and returns the rows.
+
     Raises
     ------
     InputError
         If the settings are unknown or the folder's are others, data is missing, or there is nothing to report on.
     """
     runs = experiment.plan(config)
-    fixed = {"experiment": experiment.name, "radogaga": __version__, **config.fixed()}
     if report_only:
         found = kept(runs, out)
         if not found:
             raise InputError(f"Expected runs in {out}; there are none of these yet. Drop --report-only.")
-        claim_folder(out, fixed)
+        claim(experiment, config, out)
     else:
         experiment.check(config)
-        claim_folder(out, fixed, restart=restart)
+        if is_main():
+            claim(experiment, config, out, restart=restart)
+        barrier()
         on_start(runs)
         own = {"jobs": jobs} if experiment.parallel else {"jobs": 1, "threads": torch.get_num_threads()}
         found = run_all(runs, out, **own, on_done=on_done, on_step=on_step)
+    if not is_main():
+        return []
     rows = experiment.compare(out, found)
     write_result(out, experiment.name, config.described(), rows)
     experiment.report(out, config, rows)

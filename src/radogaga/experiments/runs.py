@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from radogaga._utils.files import replace_file, sweep, write_text
 from radogaga.errors import InputError
+from radogaga.method.training.distributed import is_main
 from radogaga.version import __version__
 
 Row = dict[str, Any]
@@ -160,6 +161,8 @@ def _run_and_keep(run: Run, out: Path, threads: int, on_step: Callable[[int], ob
     finally:
         torch.set_num_threads(before)
     row = {key: _plain(value) for key, value in row.items()}
+    if not is_main():
+        return run, row
     path = _row_path(out, run)
     if arrays:
         with replace_file(path.with_suffix(".npz")) as beside, beside.open("wb") as file:

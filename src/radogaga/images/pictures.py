@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from radogaga.errors import InputError
+from radogaga.method.training.distributed import random_rows
 
 
 class Pictures:
@@ -63,7 +64,7 @@ class Pictures:
         """Return pictures on a device, mirrored if `flip` by torch's global random state, ``(k,) -> (k, C, H, W)``."""
         taken = self._bytes(indices)
         if self.flip:
-            mirrored = torch.rand(len(taken)) < 0.5
+            mirrored = random_rows(torch.rand_like, torch.empty(len(taken))) < 0.5
             taken[mirrored] = taken[mirrored].flip(2)
         if device.type == "cuda":
             # A quarter of the traffic that floats would need; pinned, it does not wait for the steps before.

@@ -11,6 +11,7 @@ from torch.func import jvp, vjp, vmap
 
 from radogaga._utils.batching import rows_in_memory
 from radogaga.method.distortions.distortion import Distortion, products
+from radogaga.method.training.distributed import random_rows
 
 _MIN_SQUARE = 1e-30
 
@@ -86,7 +87,7 @@ def isometry_penalty(
     >>> isometry_penalty(lambda z: 2 * z, SquaredError(), torch.zeros(2, 3), constant=0.25)
     tensor([0., 0.])
     """
-    v = torch.randn(directions, *z.shape, dtype=z.dtype, device=z.device)
+    v = random_rows(torch.randn_like, z.new_empty(directions, *z.shape), dim=1)
 
     def push(direction: Tensor) -> Any:
         return jvp(decode, (z,), (direction,))

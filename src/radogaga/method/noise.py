@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from radogaga.method.training.distributed import random_rows
+
 
 class Noise(Protocol):
     """Noise as the objective uses it: samples, and their variance and entropy."""
@@ -53,7 +55,7 @@ class GaussianNoise:
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return noise of z's shape, type and device."""
-        return torch.randn_like(z) * self.std
+        return random_rows(torch.randn_like, z) * self.std
 
     def scaled(self, factor: float) -> GaussianNoise:
         """Return noise of the same kind, wider by a factor."""
@@ -85,7 +87,7 @@ class UniformNoise:
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return noise of z's shape, type and device."""
-        return (torch.rand_like(z) - 0.5) * self.width
+        return (random_rows(torch.rand_like, z) - 0.5) * self.width
 
     def scaled(self, factor: float) -> UniformNoise:
         """Return noise of the same kind, wider by a factor."""

@@ -33,9 +33,9 @@ class RankScaling(Scaling):
     >>> from radogaga import RankScaling
     >>> x = torch.tensor([[1.0], [2.0], [30.0], [1e6]])
     >>> RankScaling.fit(x)(torch.tensor([[1.0], [16.0], [1e9]])).round(decimals=2)
-    tensor([[-1.3900],
+    tensor([[-1.3600],
             [ 0.0000],
-            [ 9.1200]])
+            [10.5700]])
     """
 
     values: Tensor
@@ -50,10 +50,10 @@ class RankScaling(Scaling):
 
     @classmethod
     def fit(cls, x: Tensor, max_knots: int = 512) -> Self:
-        """Return the map by training rows ``(n, M)``; of more different values, evenly spaced ranks are known."""
-        maps = [_normal_quantiles(column, max_knots) for column in x.double().T]
+        """Return the map by training rows ``(n, M)``; of more different values than knots some are known."""
+        maps = [_normal_quantiles(column.contiguous(), max_knots) for column in x.double().T]
         knots = max(2, *(len(values) for values, _ in maps))
-        scaling = cls(x.shape[1], knots).to(x)
+        scaling = cls(x.shape[1], knots).to(x.device)
         for j, (values, levels) in enumerate(maps):
             # A feature with fewer values repeats its last one.
             scaling.values[j] = torch.cat([values, values[-1:].expand(knots - len(values))])
@@ -83,7 +83,8 @@ class RankScaling(Scaling):
         run, rise = (knots.gather(1, place) - knots.gather(1, place - 1) for knots in (self.values, self.levels))
         log_slope = torch.where(run > 0, rise / run, torch.ones_like(run)).log().T
         beyond = (x - x.clamp(self.values[:, 0], self.values[:, -1])).abs()
-        return torch.where(beyond > 0, self._slope.log() - (beyond * self._slope).log1p(), log_slope).sum(1)
+        # The derivative of log(1 + a e) is 1 / (1 / a + e), which does not overflow.
+        return torch.where(beyond > 0, -torch.logaddexp(-self._slope.log(), beyond.log()), log_slope).sum(1)
 
     @property
     def _slope(self) -> Tensor:
@@ -99,7 +100,11 @@ def _normal_quantiles(column: Tensor, max_knots: int) -> tuple[Tensor, Tensor]:
     spread = levels[place].std(correction=0)
     levels = (levels - levels[place].mean()) / torch.where(spread > 0, spread, torch.ones_like(spread))
     if len(values) > max_knots:
-        some = torch.linspace(0, len(values) - 1, max_knots, device=values.device).round().long()
+        # Half of the knots evenly spaced in rank, half in level: the tails need them.
+        ranks = torch.linspace(0, len(values) - 1, max_knots // 2, device=values.device).round().long()
+        even = torch.linspace(0, 1, max_knots // 2, dtype=levels.dtype, device=levels.device)
+        heights = torch.searchsorted(levels, levels[0] + even * (levels[-1] - levels[0])).clamp(max=len(values) - 1)
+        some = torch.cat([ranks, heights]).unique()
         values, levels = values[some], levels[some]
     return values, levels
 

@@ -21,6 +21,8 @@ ROWS_PER_CALIBRATION = 4
 #: a little more often than they should: bandwidths and the autoencoder have seen these rows (1,000 rows of 2
 #: columns: a share of .23 where .2 was asked for).
 SELECTION_MARGIN = 0.8
+#: Rows drawn from a table of many files: from 50,000 on, the log density of new rows no longer grew (20 columns).
+MAX_ROWS_SAMPLED = 100_000
 #: Whole weights are repeated exactly up to this many rows in all; beyond, rows are drawn.
 MAX_REPEATED_ROWS = 1_000_000
 #: Default share of normal rows below the threshold: scikit-learn's detectors call .1 of the training rows anomalies,
@@ -73,6 +75,8 @@ HIDDEN = (128,)
 LEARNING_RATE = 5e-3
 #: Training steps at most; held-out loss stops earlier. 150 gained half as much on the choosing hundred, 1,000 no more.
 MAX_STEPS = 300
+#: How often the loss of held-out rows is looked at in a full training; each look costs about two steps.
+EVALUATIONS = 15
 #: Weight of the reconstruction term as a multiple of the isometry term's; the paper's analysis wants it above 1.
 RECONSTRUCTION_WEIGHT = 3.0
 #: The resolution is half the kernel bandwidth of the latents, and at least this in units of a column's spread.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -53,8 +54,8 @@ def fit_densities(trained: TrainedModel, x: Tensor, held_out: Tensor | None, *, 
     PCA of columns made normal by rank. Two are Gaussian mixtures of all scaled columns, in both scales: they know
     near-exact relations between columns. The scale of `product.fit_scale` is left to the caller.
 
-    The density is that of the trained autoencoder alone, with a stack of the kernel density and a Gaussian mixture of
-    the latents, and several scales in each direction of the residual.
+    The density is that of the trained autoencoder alone, with a stack of the kernel density, one with one bandwidth
+    and a Gaussian mixture of the latents, and several scales in each direction of the residual.
 
     Parameters
     ----------
@@ -72,8 +73,10 @@ def fit_densities(trained: TrainedModel, x: Tensor, held_out: Tensor | None, *, 
     ranks = _kernel_expert(_rank_pca(seen), x, held_out, seed)
     experts: list[nn.Module] = [ranges, ranks]
     if x.shape[1] <= defaults.MAX_COLUMNS_OF_MIXTURE:
-        scalings = (expert.model.autoencoder.scaling for expert in (ranges, ranks))
-        experts += [ScaledPrior(scaling, _fit_mixture(scaling(seen), seed)) for scaling in scalings]
+        in_ranges, in_ranks = (expert.model.autoencoder.scaling for expert in (ranges, ranks))
+        mixture = _fit_mixture(in_ranges(seen), defaults.MIXTURE_SIZES, seed)
+        same_size = _fit_mixture(in_ranks(seen), (mixture.components,), seed)
+        experts += [ScaledPrior(in_ranges, mixture), ScaledPrior(in_ranks, same_size)]
     density = _stacked_density(ranges, x, held_out, seed)
     return FittedDensities(_finished(density), _finished(ProductOfExperts(experts)))
 
@@ -131,22 +134,24 @@ def _kernel_expert(model: RateDistortion, x: Tensor, held_out: Tensor | None, se
     return Density(model.with_prior(kernel), x.shape[1], residual)
 
 
-def _fit_mixture(z: Tensor, seed: int) -> Mixture:
+def _fit_mixture(z: Tensor, sizes: Sequence[int], seed: int) -> Mixture:
     some = z[: defaults.MAX_ROWS_FOR_EM].double()
-    return Mixture.fit_bic(some, defaults.MIXTURE_SIZES, seed=seed, floor=defaults.MIN_MIXTURE_VARIANCE)
+    return Mixture.fit_bic(some, sizes, seed=seed, floor=defaults.MIN_MIXTURE_VARIANCE)
 
 
 def _stacked_density(expert: Density, x: Tensor, held_out: Tensor | None, seed: int) -> Density:
-    """Return the density that is likeliest for new rows, of the same autoencoder and kernel density as an expert."""
+    """Return the density of greatest likelihood for new rows, of the autoencoder and kernel density of an expert."""
     model, kernel = expert.model, expert.model.prior
     assert isinstance(kernel, KernelDensity)
     z = encode_distinct(model, x if held_out is None else torch.cat([x, held_out])).double()
-    mixture, some = _fit_mixture(z, seed), z[: defaults.MAX_ROWS_TO_LEAVE_OUT]
-    prior = StackedPrior([kernel, mixture]).to(z)
-    log_prob = torch.stack([part.left_out_log_prob(some, some, len(z)) for part in (kernel, mixture)], 1)
+    one_bandwidth = kernel.with_one_bandwidth(z, seed=seed)
+    parts = (kernel, one_bandwidth, _fit_mixture(z, defaults.MIXTURE_SIZES, seed))
+    some = z[: defaults.MAX_ROWS_TO_LEAVE_OUT]
+    prior = StackedPrior(parts).to(z)
+    log_prob = torch.stack([part.left_out_log_prob(some, some, len(z)) for part in parts], 1)
     prior.log_weights.copy_(fit_mixture_weights(log_prob, iterations=defaults.WEIGHT_ITERATIONS))
     residual = MultiscaleResidual(x.shape[1], x.shape[1] - model.autoencoder.latents).to(x.device)
-    residual.fit(unseen_residual(model.autoencoder, x, held_out), coarsest=float(kernel.variance.median()))
+    residual.fit(unseen_residual(model.autoencoder, x, held_out), coarsest=float(one_bandwidth.bandwidth.square()))
     return Density(model.with_prior(prior), x.shape[1], residual)
 
 

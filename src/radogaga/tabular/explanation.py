@@ -47,7 +47,7 @@ class Explanation:
     contributions : ndarray
         Nats that each column adds, ``(n, M)``: they sum over columns to ``score - baseline``.
     score, baseline : ndarray
-        Log density of the rows and of their typical rows, ``(n,)``.
+        Scores of the rows and of their typical rows, ``(n,)``.
     values, typical : DataFrame
         The rows, and for each the nearest of the training rows that score well, ``(n, M)``.
     novel : ndarray of bool

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from radogaga._utils.checks import list_names, warn_user
 from radogaga._utils.random import isolated_seed
+from radogaga._utils.threads import one_blas_thread, one_thread_each
 from radogaga.method.autoencoder import Autoencoder
 from radogaga.method.density.density import Density
 from radogaga.method.isometry import measure_isometry
@@ -86,7 +87,9 @@ def fit_model(
     )
     left_out = np.zeros(len(parts.train[: defaults.MAX_ROWS_TO_LEAVE_OUT]))
     if standardizer.varying.any():
-        made, left_out = _with_densities(made, parts, config)
+        # Batches are small: threads would wait for each other, all the more beside other programs.
+        with one_thread_each(), one_blas_thread():
+            made, left_out = _with_densities(made, parts, config)
     if rows.codes.shape[1]:
         x, codes = made.unpack(parts.seen)
         made = replace(made, categorical=CategoricalDensity.fit(_kernel(made), made.latents(x), codes))

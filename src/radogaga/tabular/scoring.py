@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,28 +13,17 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from radogaga._utils.checks import list_names
 from radogaga.errors import InputError
 from radogaga.tabular.columns.encoder import EncodedRows
-from radogaga.tabular.columns.types import ColumnType
-from radogaga.tabular.files.cells import LITERAL
-from radogaga.tabular.files.table_files import Source, Types, as_frame, is_marked, open_source, writing
+from radogaga.tabular.files.table_files import as_frame, is_marked, writing
 from radogaga.tabular.model import TabularModel
 from radogaga.tabular.monitoring import Drift, DriftMonitor
+from radogaga.tabular.scorable_file import RowBatch, ScorableFile
 from radogaga.tabular.standardize import Array
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of rows done and, where it is known, in all."""
 
-# In a CSV file, what a column holds is read as what it held when the model was fitted, whatever the first rows hold.
-_CSV_TYPES = {
-    ColumnType.DATETIME: pa.timestamp("us"),
-    ColumnType.DURATION: pa.string(),
-    ColumnType.NUMBER: pa.float64(),
-    ColumnType.INTEGER: pa.float64(),
-    ColumnType.BOOLEAN: pa.bool_(),
-    ColumnType.CATEGORY: pa.string(),
-}
 _HEADER = re.compile(rb'"([^"]|"")*","score","p_value","alarm"(,"selected")?(,"reason_\d+")*\n')
 
 
@@ -83,6 +72,7 @@ def score_file(
     id_column: str | None = None,
     reasons: int = 0,
     fdr: float | None = None,
+    may_be_empty: bool = False,
     progress: Progress = lambda done, total: None,
     max_rows: int = 65_536,
 ) -> ScoredFile:
@@ -101,6 +91,8 @@ def score_file(
     fdr : float, optional
         Select rows of which at most this share is normal, in expectation, see `TabularModel.select`: then the file is
         scored twice, as what is selected depends on all rows.
+    may_be_empty : bool
+        Whether a file without rows is scored to one without rows, as a part of a table may be.
     progress : callable
         Called with the number of rows done and in all.
     max_rows : int
@@ -130,12 +122,12 @@ def score_file(
     """
     if out.exists() and out.samefile(path):
         raise InputError(f"Expected another file to write than the one to read; got {out} twice. Rename one.")
-    file = _File.open(model, path, id_column, max_rows=max_rows)
+    file = ScorableFile.open(model, path, id_column, max_rows=max_rows)
     highest_rank = None if fdr is None else _highest_rank(model, file, fdr)
     done, monitor = ScoredFile(left_out=file.left_out, selected=None if fdr is None else 0), DriftMonitor(model)
     with writing(out, _schema(file, reasons, selects=fdr is not None)) as write:
         for batch in file.batches(model):
-            table = _as_record_batch(model, batch, file, reasons, highest_rank)
+            table = as_record_batch(model, batch, file, reasons, highest_rank)
             write(table)
             monitor.add(batch.rows, batch.score)
             done.rows += len(batch.score)
@@ -145,10 +137,30 @@ def score_file(
             _add_counts(done.novel, file.names, batch.rows.novel)
             _add_counts(done.outside, file.names, model.outside(batch.rows))
             progress(done.rows, file.source.total)
-        if not done.rows:
+        if not (done.rows or may_be_empty):
             raise file.has_no_rows()
     done.drift = monitor.result()
     return done
+
+
+def score_frame(model: TabularModel, frame: pd.DataFrame, *, reasons: int = 0) -> dict[str, Any]:
+    """Return the columns that `score_file` writes for each row of a data frame: score, p_value, alarm, reason_1, ...
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from radogaga import RaDOGAGA
+    >>> from radogaga.tabular.scoring import score_frame
+    >>> frame = pd.DataFrame(np.random.RandomState(0).normal(size=(100, 2)), columns=["a", "b"])
+    >>> model = RaDOGAGA(max_steps=0, random_state=0).fit(frame).model_
+    >>> list(score_frame(model, frame, reasons=1))
+    ['score', 'p_value', 'alarm', 'reason_1']
+    """
+    rows = model.read(frame)
+    score = model.score(rows)
+    alarm = model.calibration.is_anomaly(score)
+    texts = {f"reason_{i + 1}": why for i, why in enumerate(_reasons(model, rows, alarm, reasons))}
+    return {"score": score, "p_value": model.calibration.p_value(score), "alarm": alarm, **texts}
 
 
 def measure_drift(
@@ -160,7 +172,7 @@ def measure_drift(
     max_rows: int = 65_536,
 ) -> Drift:
     """Return how the rows of a file differ from the training rows, read in memory that does not grow with it."""
-    file, monitor, done = _File.open(model, path, id_column, max_rows=max_rows), DriftMonitor(model), 0
+    file, monitor, done = ScorableFile.open(model, path, id_column, max_rows=max_rows), DriftMonitor(model), 0
     for batch in file.batches(model):
         monitor.add(batch.rows, batch.score)
         done += len(batch.score)
@@ -179,7 +191,7 @@ def score_with_labels(
     progress: Progress = lambda done, total: None,
 ) -> tuple[Array, list[str | None]]:
     """Return the scores of a file's rows, and what a column of labels says of each, as text, None for nothing."""
-    file = _File.open(model, path, id_column)
+    file = ScorableFile.open(model, path, id_column)
     if label not in file.source.names:
         raise InputError(f"Expected a column {label!r} of labels in {path}; there is none. Pass another --label.")
     if label in file.names:
@@ -208,7 +220,7 @@ def lowest_rows(
     model: TabularModel, path: Path, count: int, *, id_column: str | None = None, progress: Progress
 ) -> SelectedRows:
     """Return the rows of a file that score lowest, the lowest first."""
-    file = _File.open(model, path, id_column)
+    file = ScorableFile.open(model, path, id_column)
     kept, done = pd.DataFrame(), 0
     for batch in file.batches(model):
         ids = [None] * len(batch.score) if batch.id is None else batch.id.to_pylist()
@@ -227,7 +239,7 @@ def lowest_rows(
 
 def nth_row(model: TabularModel, path: Path, row: int, *, id_column: str | None = None) -> SelectedRows:
     """Return one row of a file, counted from 0."""
-    file, start = _File.open(model, path, id_column), 0
+    file, start = ScorableFile.open(model, path, id_column), 0
     for batch in file.source.batches(file.types):
         if row < start + len(batch):
             one = batch.slice(row - start, 1)
@@ -243,7 +255,7 @@ def _add_counts(counts: dict[str, int], names: list[str], cells: NDArray[np.bool
             counts[name] = counts.get(name, 0) + count
 
 
-def _highest_rank(model: TabularModel, file: _File, fdr: float) -> int:
+def _highest_rank(model: TabularModel, file: ScorableFile, fdr: float) -> int:
     counts = np.zeros(len(model.calibration.scores) + 1, np.int64)
     model.calibration.highest_rank(counts, fdr)  # a wrong fdr is told before the file is read
     for batch in file.batches(model):
@@ -255,74 +267,7 @@ def _count_true(table: pa.RecordBatch, column: str) -> int:
     return int(np.count_nonzero(table.column(column).to_numpy(zero_copy_only=False)))
 
 
-class _Batch(NamedTuple):
-    start: int
-    frame: pd.DataFrame
-    id: pa.Array | None
-    rows: EncodedRows
-    score: Array
-    label: pa.Array | None = None
-
-
-class _File(NamedTuple):
-    """A file whose columns the model knows."""
-
-    path: Path
-    source: Source
-    names: list[str]
-    id: list[str]
-    types: Types
-    left_out: list[str]
-
-    @classmethod
-    def open(cls, model: TabularModel, path: Path, id_column: str | None, **options: int) -> _File:
-        id_column = id_column or model.id_column
-        known, kinds = model.encoder.names, model.encoder.column_types
-        source = open_source(path, **options)
-        if id_column is not None and id_column not in source.names:
-            raise InputError(f"Expected the column {id_column!r} of identifiers in {path}; there is none. Pass --id.")
-        names = [name for name in source.names if name != id_column] if known is None else list(map(str, known))
-        if missing := [name for name in names if name not in set(source.names)]:
-            are = "is" if len(missing) == 1 else "are"
-            raise InputError(
-                f"Expected the columns that the model was fitted to in {path}; {list_names(missing)} {are} missing. "
-                "Add them."
-            )
-        if len(names) != len(kinds):
-            raise InputError(
-                f"Expected {len(kinds)} columns in {path}; got {len(names)}. Pass those that the model was fitted to."
-            )
-        types = {name: _CSV_TYPES[kind] for name, kind in zip(names, kinds, strict=True)}
-        ids = [] if id_column is None else [id_column]
-        types |= {name: LITERAL for name in ids if name not in types}
-        return cls(path, source, names, ids, types, [name for name in source.names if name not in types])
-
-    def batches(self, model: TabularModel, label: str | None = None) -> Iterator[_Batch]:
-        start = 0
-        types = self.types if label is None else {**self.types, label: LITERAL}
-        for batch in self.source.batches(types):
-            frame = as_frame(batch.select(self.names), self.path)
-            try:
-                rows = model.read(_as_model_input(model, frame))
-            except InputError as error:
-                where = f" (Rows count from row {start} of the file.)" if start else ""
-                raise InputError(f"{error}{where}") from None
-            identifiers = batch.column(self.id[0]) if self.id else None
-            labels = None if label is None else batch.column(label)
-            yield _Batch(start, frame, identifiers, rows, model.score(rows), labels)
-            start += len(batch)
-
-    def has_no_rows(self) -> InputError:
-        return InputError(f"Expected rows in {self.path}; got 0 rows under {len(self.source.names)} columns.")
-
-
-def _as_model_input(model: TabularModel, frame: pd.DataFrame) -> Any:
-    """Return a frame's rows as the model knows them: an array's model knows columns by their place alone."""
-    names = model.encoder.names
-    return frame.to_numpy() if names is None else frame.set_axis(list(names), axis=1)
-
-
-def _schema(file: _File, reasons: int, *, selects: bool) -> pa.Schema:
+def _schema(file: ScorableFile, reasons: int, *, selects: bool) -> pa.Schema:
     # Identifiers are written as text: a file's later rows may not hold what its first ones do.
     columns = [("score", pa.float64()), ("p_value", pa.float64()), ("alarm", pa.bool_())]
     columns += [("selected", pa.bool_())] if selects else []
@@ -332,9 +277,10 @@ def _schema(file: _File, reasons: int, *, selects: bool) -> pa.Schema:
     return pa.schema([label, *columns])
 
 
-def _as_record_batch(
-    model: TabularModel, batch: _Batch, file: _File, reasons: int, highest_rank: int | None
+def as_record_batch(
+    model: TabularModel, batch: RowBatch, file: ScorableFile, reasons: int, highest_rank: int | None
 ) -> pa.RecordBatch:
+    """Return what is written of scored rows: identifier or number, score, p-value, alarm, selected, reasons."""
     n, calibration = len(batch.score), model.calibration
     label = np.arange(batch.start, batch.start + n) if batch.id is None else batch.id.cast(pa.string())
     alarm = calibration.is_anomaly(batch.score)

@@ -106,7 +106,7 @@ def _train_from(start: RateDistortion, x: Tensor, held_out: Tensor, config: Trai
                 learning_rate=rate,
                 schedule="one-cycle",
                 seed=config.seed,
-                log_every=max(config.max_steps // 50, 1),
+                log_every=max(config.max_steps // defaults.EVALUATIONS, 1),
                 held_out=held_out[: defaults.MAX_ROWS_TO_STOP_BY],
                 progress=config.progress,
             )

@@ -136,3 +136,22 @@ def test_stored_mixture_is_the_same_over_any_split(split: list[int]) -> None:
 def test_statistics_of_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one batch"):
         EstimatedMixture(2, 2).fit_statistics([])
+
+
+def test_a_left_out_latent_is_scored_by_the_mixture_of_all_others():
+    z = three_clusters(150, torch.float64)
+    left_out = Mixture(2, 3).double().fit(z).requires_grad_(False).left_out_log_prob(z, z, len(z))
+    for i in (0, 60, 149):
+        rest = Mixture(2, 3).double().fit(torch.cat([z[:i], z[i + 1 :]])).requires_grad_(False)
+        assert float(left_out[i]) == pytest.approx(float(rest.log_prob(z[i : i + 1])), abs=1e-3)
+
+
+@pytest.mark.parametrize("components", [1, 4])
+def test_the_information_criterion_finds_the_number_of_clusters(components):
+    centres = 20 * torch.arange(components, dtype=torch.float64)[:, None]
+    z = torch.cat([torch.randn(200, 2, dtype=torch.float64) + centre for centre in centres])
+    assert Mixture.fit_bic(z).components == components
+
+
+def test_few_latents_get_one_component():
+    assert Mixture.fit_bic(torch.randn(3, 2)).components == 1

@@ -32,6 +32,7 @@ from radogaga.method.objective import RateDistortion
 from radogaga.method.priors.factorized import Factorized
 from radogaga.method.training.checkpoint import checkpoint_step
 from radogaga.method.training.data import iter_batches
+from radogaga.method.training.distributed import is_main
 from radogaga.method.training.loop import encode
 
 PCA_NOISE = (0.3, 0.5, 0.8, 1.25, 2.0, 3.0)
@@ -87,16 +88,18 @@ def run(config: Config, metric: Metric, model: str, on_step: Callable[[int], obj
     start = time.perf_counter()
     trained, history = METHODS[TRAINED_AS.get(model, model)](task)
     trained.to(config.device).eval()
+    row: Row = {"metric": metric, "model": model, "seconds": time.perf_counter() - start, "pictures": len(test)}
+    if not is_main():
+        return row, {}
     if model.endswith("-aligned"):
         assert isinstance(trained, RateDistortion)
         align(trained, train, fit_prior=lambda _: trained.prior)
-    seconds = time.perf_counter() - start
+    row["seconds"] = time.perf_counter() - start
     if isinstance(trained, RateDistortion):
         # Rates compare only if each is taken under the density that fits best among those of its kind.
         fit_prior(trained, task)
         trained.prior.to(config.device).eval()
     trained.save(config.out / "models" / f"{metric}-{model}")
-    row: Row = {"metric": metric, "model": model, "seconds": seconds, "pictures": len(test)}
     figures, arrays = analyse(_embedding(trained, task, model), test, torch.device(config.device))
     if model == "pca":
         assert isinstance(trained, RateDistortion)

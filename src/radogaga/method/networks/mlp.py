@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from radogaga.method.training.distributed import is_shared, random_rows
+
+
+class Dropout(nn.Dropout):
+    """Dropout that drops the same of a batch however many workers share it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a batch without a share of its numbers, in training mode."""
+        if not (self.training and is_shared()):
+            return super().forward(x)
+        return x * random_rows(lambda rows: dropout(torch.ones_like(rows), self.p), x)
 
 
 class MLP(nn.Sequential):
@@ -37,7 +51,7 @@ class MLP(nn.Sequential):
             layers.append(nn.Linear(width, following))
             layers.append(activation())
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
         super().__init__(*layers[: -2 if dropout else -1])
         self.sizes = list(sizes)
         self.activation = activation

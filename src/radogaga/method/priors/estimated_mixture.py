@@ -15,6 +15,7 @@ from radogaga.method.networks.mlp import MLP
 from radogaga.method.noise import Noise
 from radogaga.method.priors.gaussians import MixtureStatistics, component_log_prob, mixture_log_prob
 from radogaga.method.priors.prior import Prior
+from radogaga.method.training.distributed import summed, total_rows
 
 
 class EstimatedMixture(Prior):
@@ -77,14 +78,14 @@ class EstimatedMixture(Prior):
         return self.network(z).softmax(-1)
 
     def batch_parameters(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return weights, means and covariances of a batch, with gradients."""
+        """Return weights, means and covariances of a batch, of all workers' rows of it, with gradients."""
         membership = self.membership(z)
-        count = membership.sum(0).clamp_min(1e-12)
-        means = membership.T @ z / count[:, None]
+        count = summed(membership.sum(0)).clamp_min(1e-12)
+        means = summed(membership.T @ z) / count[:, None]
         difference = z[None] - means[:, None]
-        covariances = (membership.T[..., None] * difference).mT @ difference / count[:, None, None]
+        covariances = summed((membership.T[..., None] * difference).mT @ difference) / count[:, None, None]
         identity = torch.eye(self.latents, dtype=z.dtype, device=z.device)
-        return count / len(z), means, covariances + self.floor * identity
+        return count / total_rows(len(z)), means, covariances + self.floor * identity
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log P(z) in nats, ``(B, N) -> (B,)``: of the batch in training mode, else of all rows."""

@@ -116,6 +116,13 @@ class KernelDensity(Prior):
         prior.bandwidth.mul_(prior._loo_multiple(some[:_MAX_QUERIES], len(z)))
         return prior
 
+    @torch.no_grad()
+    def with_one_bandwidth(self, z: Tensor, *, seed: int = 0) -> KernelDensity:
+        """Return the density with the same centres and the bandwidth that `fit` would find for latents ``(n, N)``."""
+        other = KernelDensity(self.latents, self.n_centres).to(self.centres)
+        other.load_state_dict({**self.state_dict(), "bandwidth": loo_bandwidth(z, seed=seed)})
+        return other
+
     @classmethod
     def _centred(cls, z: Tensor, max_centres: int, rounds: int, seed: int, *, adaptive: bool) -> KernelDensity:
         """Return a kernel density of latents that has its centres, but no bandwidth yet."""
@@ -130,7 +137,7 @@ class KernelDensity(Prior):
         return prior
 
     def _loo_multiple(self, z: Tensor, rows: int) -> float:
-        """Return the multiple of the bandwidths under which some of the latents are likeliest without themselves."""
+        """Return the multiple of the bandwidths of greatest likelihood for some latents without themselves."""
         squares = torch.cdist(z, self.centres).square()
         own = squares.argmin(1, keepdim=True)
         left = (self.log_weights.exp()[own] * rows - 1).round().clamp_min(0)

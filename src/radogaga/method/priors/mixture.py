@@ -141,6 +141,7 @@ class Mixture(Prior):
         return chosen
 
     @classmethod
+    @torch.no_grad()
     def fit_bic(
         cls, z: Tensor, candidates: Sequence[int] = (1, 2, 4, 8), *, seed: int = 0, floor: float = 0.0
     ) -> Mixture:

@@ -13,6 +13,7 @@ from torch import Tensor
 from radogaga._utils.batching import rows_in_memory
 from radogaga._utils.checks import check_rows
 from radogaga.errors import InputError
+from radogaga.method.training import distributed
 
 _MAX_ROWS = 8192
 
@@ -139,15 +140,17 @@ class BatchSampler:
     ----------
     rows, size : int
         Number of rows, and rows in a batch.
+    device : torch.device, optional
+        Where several workers exchange tensors.
     """
 
-    def __init__(self, rows: int, size: int) -> None:
-        self.rows, self.size = rows, size
+    def __init__(self, rows: int, size: int, device: torch.device | str = "cpu") -> None:
+        self.rows, self.size, self.device = rows, size, device
         self.order = torch.empty(0, dtype=torch.int64)
 
     def draw(self) -> Tensor:
         """Return the indices of the next batch, ``(size,)``, by torch's global random state."""
         if len(self.order) < self.size:
-            self.order = torch.randperm(self.rows)
+            self.order = distributed.of_main(torch.randperm(self.rows), self.device)
         batch, self.order = self.order[: self.size], self.order[self.size :]
         return batch

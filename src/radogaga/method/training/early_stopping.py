@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from radogaga._utils.random import isolated_seed
+from radogaga.method.training import distributed
 from radogaga.method.training.data import Dataset, map_rows
 
 
@@ -57,6 +58,7 @@ class EarlyStopping:
                 loss = float(map_rows(lambda rows: self.objective(rows).total, self.rows, self.device).mean())
             except FloatingPointError:
                 loss = math.inf
+        loss = distributed.of_main(loss, self.device)  # or rounding might stop one worker and not another
         self.evaluations_since_best += 1
         if loss < self.best_loss:
             self.best_loss, self.evaluations_since_best = loss, 0

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from radogaga._utils.random import isolated_seed
 from radogaga.errors import InputError
 from radogaga.method.objective import RateDistortion, Terms
+from radogaga.method.training import distributed
 from radogaga.method.training.checkpoint import Checkpoint
 from radogaga.method.training.data import ArrayDataset, BatchSampler, Dataset, as_dataset, map_rows
 from radogaga.method.training.early_stopping import EarlyStopping
@@ -82,6 +83,12 @@ def fit(
     History
         Means of the terms.
 
+    Notes
+    -----
+    Where several workers call it under `torch.distributed`, each with the same arguments, they train one model: each
+    takes its share of every batch, and all end with the parameters that one worker would have, but for rounding. Only
+    the first writes checkpoints, to a place that all can read, and reports progress.
+
     Raises
     ------
     InputError
@@ -107,20 +114,21 @@ def fit(
     scheduler = _schedule(optimizer, schedule, steps)
     history = History()
     with isolated_seed(seed, device):
-        batches = BatchSampler(rows.shape[0], min(batch_size, rows.shape[0]))
+        batches = BatchSampler(rows.shape[0], min(batch_size, rows.shape[0]), device)
         early_stopping = EarlyStopping(objective, _as_held_out(held_out, rows, device), device, patience)
         parts = (objective, optimizer, scheduler, batches, history, early_stopping)
         state = Checkpoint(Path(checkpoint), *parts) if checkpoint else None
-        done = state.restore() if state else 0
+        done = _restored(state)
         if not done:
             early_stopping.update()
+        shared = distributed.wrap(objective)
         total = torch.zeros(3, device=device)
         for step in range(done + 1, steps + 1):
             if early_stopping.should_stop:
                 break
-            with cast:
-                terms = _terms(objective, rows.batch(batches.draw(), device), step)
-            means = torch.stack(tuple(terms)).mean(1)
+            with distributed.sharing(batches.size) as share, cast:
+                terms = _terms(shared, rows.batch(batches.draw()[share.rows], device), step)
+            means = torch.stack(tuple(terms)).mean(1) * share.weight
             optimizer.zero_grad()
             means.sum().backward()
             if max_grad_norm < math.inf:
@@ -129,13 +137,13 @@ def fit(
             scheduler.step()
             total += means.detach()
             if step % log_every == 0 or step == steps:
-                history.append(step, total / (step % log_every or log_every))
+                history.append(step, distributed.mean(total) / (step % log_every or log_every))
                 total.zero_()
                 _check_finite(history)
                 early_stopping.update()
-                if state:
+                if state and distributed.is_main():
                     state.save(step)
-                if progress:
+                if progress and distributed.is_main():
                     progress(step % log_every or log_every)
         early_stopping.restore()
     objective.eval()
@@ -153,6 +161,18 @@ def encode_distinct(model: RateDistortion, x: Tensor) -> Tensor:
     """Return the latents of raw rows, equal ones for equal rows: rounding depends on a row's place in a batch."""
     distinct, place = x.unique(dim=0, return_inverse=True)
     return encode(model, distinct)[place]
+
+
+def _restored(state: Checkpoint | None) -> int:
+    """Return the step that training goes on from, the same for all workers."""
+    done = state.restore() if state else 0
+    if done != distributed.of_main(done):
+        raise InputError(
+            f"Expected the same checkpoint for all workers; worker {distributed.rank()} has one of step {done}. "
+            "Put it where all can read it."
+        )
+    distributed.barrier()  # the first worker writes it anew only when all have read it
+    return done
 
 
 def _terms(objective: nn.Module, rows: Tensor, step: int) -> Terms:

@@ -196,7 +196,7 @@ class TableEncoder:
         if frame is not None and self.names is not None:
             if missing := [name for name in self.names if name not in frame.columns]:
                 raise InputError(f"Expected the columns that the model was fitted to; {list_names(missing)} missing.")
-            frame = frame[list(self.names)]
+            frame = frame if tuple(frame.columns) == self.names else frame[list(self.names)]
         rows: Any = np.asarray(x, dtype=np.float64) if frame is None else frame
         if rows.ndim != 2 or rows.shape[1] != len(self.column_types):
             raise InputError(

@@ -23,7 +23,8 @@ def numeric_columns(table: pd.DataFrame | Array, types: Sequence[ColumnType], co
         return table if len(columns) == table.shape[1] else table[:, list(columns)]
     x = np.empty((len(table), len(columns)))
     # Numbers all at once: ten thousand columns one by one take seconds.
-    plain = [types[j] in _PLAIN and table.dtypes.iloc[j].kind in "biuf" for j in columns]
+    dtypes = table.dtypes.tolist()
+    plain = [types[j] in _PLAIN and dtypes[j].kind in "biuf" for j in columns]
     if any(plain):
         chosen = [j for j, is_plain in zip(columns, plain, strict=True) if is_plain]
         x[:, plain] = table.iloc[:, chosen].to_numpy(np.float64, na_value=np.nan)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -11,6 +10,7 @@ from pyarrow import compute, types
 
 from radogaga._utils.checks import list_names, warn_user
 from radogaga.errors import InputError
+from radogaga.tabular.files.content import TableFile
 from radogaga.tabular.files.dialect import MISSING
 
 _LARGEST_WHOLE = 2.0**53
@@ -33,7 +33,7 @@ _HELD: tuple[Callable[[pa.DataType], bool], ...] = (
 )
 
 
-def usable(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
+def usable(batch: pa.RecordBatch, path: TableFile) -> pa.RecordBatch:
     """Return a batch whose buffers hold what its types say: dates in UTC, clock times as durations from midnight.
 
     Raises
@@ -74,7 +74,7 @@ def zoned(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if types.is_timestamp(field.type) and field.type.tz]
 
 
-def warn_of_numbers(table: pa.Table, path: Path) -> None:
+def warn_of_numbers(table: pa.Table, path: TableFile) -> None:
     """Warn of a CSV file's columns that are not what they look like: numbers read as text, identifiers as numbers."""
     grouped, long = [], []
     for name, column in zip(table.column_names, table.columns, strict=True):

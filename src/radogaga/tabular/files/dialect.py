@@ -8,13 +8,13 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyarrow import csv as arrow
 
 from radogaga._utils.checks import warn_user
+from radogaga.tabular.files.content import TableFile, open_stream
 
 _BLOCK = 2**20
 _LINES = 200
@@ -54,7 +54,7 @@ class Dialect(NamedTuple):
     skip: int = 0
 
     @classmethod
-    def of(cls, path: Path) -> Dialect:
+    def of(cls, path: TableFile) -> Dialect:
         """Tell it from a file's first megabyte; one compressed by gzip has a name that says so."""
         with _opened(path) as file:
             start = file.read(_BLOCK)
@@ -80,11 +80,11 @@ class Dialect(NamedTuple):
         )
         return cls(separator, "," if comma else ".", encoding, 1 if named else skip)
 
-    def open(self, path: Path, types: Mapping[str, pa.DataType], names: Sequence[str] = ()) -> Any:
+    def open(self, path: TableFile, types: Mapping[str, pa.DataType], names: Sequence[str] = ()) -> Any:
         """Return a reader of record batches, of all columns or of those named; its block decides unknown types."""
         return arrow.open_csv(_opened(path), *self._options(types, names))
 
-    def read(self, path: Path, names: Sequence[str] = ()) -> pa.Table:
+    def read(self, path: TableFile, names: Sequence[str] = ()) -> pa.Table:
         """Return a whole file; a column's type is one that all of its cells have."""
         return arrow.read_csv(_opened(path), *self._options({}, names))
 
@@ -96,11 +96,11 @@ class Dialect(NamedTuple):
         return reading, arrow.ParseOptions(delimiter=self.separator, newlines_in_values=True), convert
 
 
-def _opened(path: Path) -> Any:
-    return pa.input_stream(str(path), compression="gzip" if path.name.lower().endswith(".gz") else None)
+def _opened(path: TableFile) -> Any:
+    return open_stream(path, "gzip" if path.name.lower().endswith(".gz") else None)
 
 
-def _encoding(start: bytes, path: Path) -> str:
+def _encoding(start: bytes, path: TableFile) -> str:
     if start.startswith(_BYTE_ORDERS_OF_32):  # one of them begins as one of 16 bits does
         return "utf-32"
     if start.startswith(_BYTE_ORDERS):

@@ -17,6 +17,7 @@ from radogaga._utils.checks import list_names, warn_user
 from radogaga._utils.files import replace_file
 from radogaga.errors import InputError
 from radogaga.tabular.files.cells import LITERAL, from_text, usable, warn_of_numbers, zoned
+from radogaga.tabular.files.content import TableFile, open_random_access
 from radogaga.tabular.files.dialect import Dialect
 from radogaga.version import __version__
 
@@ -63,11 +64,16 @@ def read(path: Path, *, drop: Sequence[str] = ()) -> pd.DataFrame:
     InputError
         If there is no such file, its suffix is not known, it cannot be read, or it has no rows or no columns left.
     """
+    return to_frame(read_table(path, drop=drop), path)
+
+
+def read_table(path: Path, *, drop: Sequence[str] = ()) -> pa.Table:
+    """Return a whole file as an Arrow table; see `read`."""
     suffix = _suffix(path)
     with _one_line_errors(path):
         dialect = Dialect.of(path) if suffix in _TEXT else None
         source = _SOURCES[suffix](path, dialect)
-        names = _left(source.names, drop, path)
+        names = columns_to_learn(source.names, drop, path)
         if dialect is None:
             batches = list(source.batches(names))
         else:
@@ -80,16 +86,20 @@ def read(path: Path, *, drop: Sequence[str] = ()) -> pd.DataFrame:
             raise InputError(f"Expected rows in {path}; got 0 rows under {len(source.names)} columns. Pass another.")
         if dates := zoned(batches[0].schema):
             warn_user(f"Dates of {list_names(dates)} in {path.name} have a time zone, and are taken in UTC.")
-        table = pa.Table.from_batches([usable(batch, path) for batch in batches])
-        return table.to_pandas(date_as_object=False, ignore_metadata=True)
+        return pa.Table.from_batches([usable(batch, path) for batch in batches])
 
 
-def open_source(path: Path, *, max_rows: int = _MAX_ROWS) -> Source:
+def is_text(path: Path) -> bool:
+    """Return whether a file is text, of which only all rows together tell the columns' types."""
+    return _suffix(path) in _TEXT
+
+
+def open_source(path: TableFile, *, max_rows: int = _MAX_ROWS) -> Source:
     """Return a file to be read batch by batch, in memory that does not grow with it.
 
     Parameters
     ----------
-    path : path
+    path : Path or Content
         A .csv, .csv.gz, .tsv, .parquet, .arrow or .feather file; of text, `Dialect` tells how it is written.
     max_rows : int
         Rows in a batch at most.
@@ -116,10 +126,15 @@ def open_source(path: Path, *, max_rows: int = _MAX_ROWS) -> Source:
     return Source(source.names, source.total, batches)
 
 
-def as_frame(batch: pa.RecordBatch, path: Path) -> pd.DataFrame:
+def as_frame(batch: pa.RecordBatch, path: TableFile) -> pd.DataFrame:
     """Return a batch of a file as a data frame."""
+    return to_frame(pa.Table.from_batches([batch]), path)
+
+
+def to_frame(table: pa.Table, path: TableFile) -> pd.DataFrame:
+    """Return a table of a file as a data frame."""
     with _one_line_errors(path):
-        return pa.Table.from_batches([batch]).to_pandas(date_as_object=False, ignore_metadata=True)
+        return table.to_pandas(date_as_object=False, ignore_metadata=True)
 
 
 @contextmanager
@@ -169,17 +184,28 @@ def is_marked(path: Path) -> bool:
     return _MARK in (schema.metadata or {})
 
 
-def _suffix(path: Path) -> str:
+def is_readable(name: str) -> bool:
+    """Return whether the suffix of a file's name is that of a table."""
+    name = name.lower()
+    suffix = Path(name.removesuffix(".gz")).suffix
+    return suffix in (_TEXT if name.endswith(".gz") else _SOURCES)
+
+
+def _suffix(path: TableFile) -> str:
+    if isinstance(path, Path):
+        _check_is_file(path)
+    if not is_readable(path.name):
+        raise InputError(f"Expected a table that ends in {_READABLE}; got {path}. Convert it.")
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def _check_is_file(path: Path) -> None:
     if not path.exists():
         raise InputError(f"Expected a table at {path}; there is no such file. Check the path.")
     if path.is_dir():
         raise InputError(f"Expected a table at {path}; it is a folder. Pass one of its files.")
     if not path.is_file():
         raise InputError(f"Expected a table at {path}; it is a pipe or a device. Write its content to a file first.")
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix not in _SOURCES or (path.name.lower().endswith(".gz") and suffix not in _TEXT):
-        raise InputError(f"Expected a table that ends in {_READABLE}; got {path}. Convert it.")
-    return suffix
 
 
 def _warn_of_header(names: Sequence[str], path: Path) -> None:
@@ -190,14 +216,14 @@ def _warn_of_header(names: Sequence[str], path: Path) -> None:
         )
 
 
-def _refuse_repeated(names: Sequence[str], path: Path) -> None:
+def _refuse_repeated(names: Sequence[str], path: TableFile) -> None:
     seen = pd.Index(names)
     if not seen.is_unique:
         name = seen[seen.duplicated()][0]
         raise InputError(f"Expected a name for each column of {path}; got two columns {name!r}. Rename or drop them.")
 
 
-def _left(names: Sequence[str], drop: Sequence[str], path: Path) -> list[str]:
+def columns_to_learn(names: Sequence[str], drop: Sequence[str], path: Path) -> list[str]:
     """Return the names of columns to learn from: all but those to drop, and but for pandas' index."""
     if unknown := [name for name in drop if name not in names]:
         raise InputError(
@@ -216,7 +242,7 @@ def _left(names: Sequence[str], drop: Sequence[str], path: Path) -> list[str]:
 
 
 @contextmanager
-def _one_line_errors(path: Path, names: Sequence[str] = ()) -> Iterator[None]:
+def _one_line_errors(path: TableFile, names: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
     except InputError:
@@ -234,7 +260,7 @@ def _reason(error: Exception) -> str:
     return str(reason).partition(" Detail:")[0].rstrip(".")
 
 
-def _open_csv(path: Path, dialect: Dialect | None) -> Source:
+def _open_csv(path: TableFile, dialect: Dialect | None) -> Source:
     dialect = dialect or Dialect.of(path)
     # Without types, so that no cell of a column that is not wanted can be of a wrong one.
     with dialect.open(path, {}) as opened:
@@ -258,8 +284,9 @@ def _is_text(kind: pa.DataType) -> bool:
     return kind == LITERAL or pa.types.is_timestamp(kind)
 
 
-def _open_parquet(path: Path, _: Dialect | None) -> Source:
-    file = parquet.ParquetFile(path, buffer_size=_BLOCK, page_checksum_verification=True)
+def _open_parquet(path: TableFile, _: Dialect | None) -> Source:
+    place = path if isinstance(path, Path) else open_random_access(path)
+    file = parquet.ParquetFile(place, buffer_size=_BLOCK, page_checksum_verification=True)
     names = file.schema_arrow.names
 
     def batches(wanted: Columns) -> Iterator[pa.RecordBatch]:
@@ -268,8 +295,8 @@ def _open_parquet(path: Path, _: Dialect | None) -> Source:
     return Source(names, file.metadata.num_rows, batches)
 
 
-def _open_arrow(path: Path, _: Dialect | None) -> Source:
-    file = pa.memory_map(str(path))
+def _open_arrow(path: TableFile, _: Dialect | None) -> Source:
+    file = open_random_access(path)
     if file.read(4) == b"FEA1":
         raise InputError(f"Expected a table in {path}; it is Feather's first version. Write it again as Parquet.")
     file.seek(0)
