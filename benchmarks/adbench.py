@@ -120,7 +120,7 @@ def main() -> None:
     peers = [] if options.clean else published(options.data, options.protocol, {row["table"] for row in rows})
     lines = summary(rows + peers, PUBLISHED_REFERENCE if peers else REFERENCE)
     print(as_text(lines))
-    about = {"protocol": options.protocol, "rows": "clean" if options.clean else "as published"}
+    about = {"protocol": options.protocol, "rows": "clean" if options.clean else "published"}
     kinds = {"summary": lines, "table": rows}
     write_result(options.out, "adbench", config, [{"kind": k} | about | row for k in kinds for row in kinds[k]])
 

@@ -82,7 +82,7 @@ def summary(rows: Sequence[Row], reference: str = REFERENCE) -> list[Row]:
             if reference in methods and line["method"] != reference:
                 difference = own - values[methods.index(reference)]
                 line[f"{key}_difference"] = float(difference.mean())
-                line[f"{key}_error"] = float(difference.std(ddof=1) / np.sqrt(len(names)))
+                line[f"{key}_difference_error"] = float(difference.std(ddof=1) / np.sqrt(len(names)))
     for line in lines:
         own_rows = [found[name, line["method"]] for name in names]
         spreads = [row["auroc_sd"] for row in own_rows if "auroc_sd" in row]
@@ -115,7 +115,11 @@ def as_text(lines: Sequence[Row]) -> str:
 
 
 def _difference(line: Row, key: str) -> str:
-    return f"{line[f'{key}_difference']:+.4f} ± {line[f'{key}_error']:.4f}" if f"{key}_difference" in line else ""
+    return (
+        f"{line[f'{key}_difference']:+.4f} ± {line[f'{key}_difference_error']:.4f}"
+        if f"{key}_difference" in line
+        else ""
+    )
 
 
 def print_row(run: Run, row: Row) -> None:

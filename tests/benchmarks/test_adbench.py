@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import adbench
 import numpy as np
 import pytest
+
+import adbench
 
 
 @pytest.fixture

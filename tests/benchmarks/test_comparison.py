@@ -1,8 +1,9 @@
 """What many tables of detectors come to."""
 
-import comparison
 import numpy as np
 import pytest
+
+import comparison
 
 
 def rows(**methods: list[float]) -> list[dict]:
@@ -17,7 +18,7 @@ def test_a_method_better_by_a_constant_leads_by_it_without_error_and_is_always_f
     peer = [0.5, 0.7, 0.9]
     lines = comparison.summary(rows(ours=[value + 0.1 for value in peer], mean_squared_distance=peer))
     assert lines[0]["auroc_difference"] == pytest.approx(0.1)
-    assert lines[0]["auroc_error"] == pytest.approx(0)
+    assert lines[0]["auroc_difference_error"] == pytest.approx(0)
     assert [line["auroc_rank"] for line in lines] == [1, 2]
 
 

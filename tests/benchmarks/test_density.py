@@ -1,9 +1,10 @@
 """Held-out log density on numeric tables."""
 
-import densities
-import density
 import numpy as np
 import pytest
+
+import densities
+import density
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,8 +1,9 @@
 """The detectors that benchmarks compare."""
 
-import detectors
 import numpy as np
 import pytest
+
+import detectors
 
 NEED_PYOD = ("ecod", "lunar", "auto_encoder", "vae")
 SLOW = ("radogaga", "lunar", "auto_encoder", "vae")

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import oddbench
 import pytest
+
+import oddbench
 
 
 @pytest.fixture
