@@ -31,7 +31,6 @@ figures:
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/training.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/estimator.py
-	$(BIN)/python benchmarks/density.py
 	$(BIN)/python benchmarks/images.py
 
 # torch first, so that the pinned build is there before anything else asks for any torch.

@@ -1,4 +1,4 @@
-"""The estimator, untuned, against ten detectors on seven tables: AUROC, AUPRC and mean rank over five random halves.
+"""The estimator, untuned, against other detectors on seven tables: AUROC, AUPRC and mean rank over five random halves.
 
     python benchmarks/tables.py --out DIR [--seeds 5] [--methods radogaga,knn,...] [--quick]
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,98 +22,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
-from sklearn.decomposition import PCA
-from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
-from sklearn.svm import OneClassSVM
 
-from radogaga import RaDOGAGA
+from detectors import DETECTORS, Dataset
 from radogaga.datasets import anomaly as sets
 from radogaga.experiments.runs import Row, Run, claim_folder, run_all
 
 MOST_TRAIN, MOST_TEST = 5_000, 20_000
-COMPONENTS = (1, 2, 3, 5, 8, 12)
-
-Dataset = NDArray[np.float64]
-Score = Callable[[Dataset], Dataset]
-"""Rows to scores, higher = more normal."""
-
-
-def radogaga(x: Dataset, seed: int) -> Score:
-    return RaDOGAGA(random_state=seed).fit(x).score_samples
-
-
-def coarse(x: Dataset, seed: int) -> Score:
-    return RaDOGAGA(smoothness="coarse", random_state=seed).fit(x).score_samples
-
-
-def untrained(x: Dataset, seed: int) -> Score:
-    return RaDOGAGA(max_steps=0, random_state=seed).fit(x).score_samples
-
-
-def knn(x: Dataset, seed: int) -> Score:
-    search = NearestNeighbors(n_neighbors=min(5, len(x))).fit(x)
-    return lambda rows: -search.kneighbors(rows)[0][:, -1]
-
-
-def lof(x: Dataset, seed: int) -> Score:
-    return LocalOutlierFactor(min(20, len(x) - 1), novelty=True).fit(x).score_samples
-
-
-def isolation_forest(x: Dataset, seed: int) -> Score:
-    return IsolationForest(random_state=seed).fit(x).score_samples
-
-
-def one_class_svm(x: Dataset, seed: int) -> Score:
-    return OneClassSVM().fit(x).score_samples
-
-
-def mixture(x: Dataset, seed: int) -> Score:
-    fits = [
-        GaussianMixture(k, reg_covar=1e-3, random_state=seed).fit(x) for k in COMPONENTS if k == 1 or 2 * k < len(x)
-    ]
-    return min(fits, key=lambda fit: fit.bic(x)).score_samples
-
-
-def pca(x: Dataset, seed: int) -> Score:
-    axes = PCA(0.95, random_state=seed).fit(x)
-    return lambda rows: -np.square(rows - axes.inverse_transform(axes.transform(rows))).sum(1)
-
-
-def ecod(x: Dataset, seed: int) -> Score:
-    from pyod.models.ecod import ECOD
-
-    return _pyod(ECOD(), x, seed)
-
-
-def lunar(x: Dataset, seed: int) -> Score:
-    from pyod.models.lunar import LUNAR
-
-    return _pyod(LUNAR(n_neighbours=min(5, len(x) // 4)), x, seed)
-
-
-def auto_encoder(x: Dataset, seed: int) -> Score:
-    from pyod.models.auto_encoder import AutoEncoder
-
-    return _pyod(AutoEncoder(verbose=0, random_state=seed), x, seed)
-
-
-def vae(x: Dataset, seed: int) -> Score:
-    from pyod.models.vae import VAE
-
-    return _pyod(VAE(verbose=0, random_state=seed), x, seed)
-
-
-def _pyod(detector: Any, x: Dataset, seed: int) -> Score:
-    torch.manual_seed(seed)
-    detector.fit(x)
-    return lambda rows: -np.asarray(detector.decision_function(rows), float)
-
-
-FAST = (radogaga, coarse, untrained, knn, lof, isolation_forest, one_class_svm, mixture, pca, ecod)
-METHODS = {method.__name__: method for method in (*FAST, auto_encoder, vae, lunar)}
 CLASSES = {"wine": (load_wine, 3), "digits": (load_digits, 10)}
 TABLES = ("thyroid", "arrhythmia", "kddcup", "kddcup-rev", "breast-cancer", *CLASSES)
 
@@ -151,7 +66,7 @@ def run(table: str, left_out: int, method: str, seed: int) -> tuple[Row, dict[st
     """Fit one method on one half and measure it on the other, each distinct row once."""
     train, test, anomaly = halves(table, left_out, seed)
     start = time.perf_counter()
-    score = METHODS[method](train, seed)
+    score = DETECTORS[method](train, seed)
     fitted = time.perf_counter()
     distinct, place = np.unique(test, axis=0, return_inverse=True)
     normality = np.asarray(score(distinct), float)[place.ravel()]
@@ -188,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--methods", default=",".join(METHODS), help="of " + ", ".join(METHODS))
+    parser.add_argument("--methods", default=",".join(DETECTORS), help="of " + ", ".join(DETECTORS))
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     methods, tables, seeds = options.methods.split(","), TABLES, range(options.seeds)

@@ -31,7 +31,18 @@ def _with_minutes(rows: Rows) -> list[Row]:
     return [row | ({"minutes": round(row["seconds"] / 60)} if row["model"] != "pca" else {}) for row in rows]
 
 
-REDUCE: dict[str, Callable[[Rows], list[Row]]] = {"density": medians, "anomaly": summary, "isometry": _with_minutes}
+def _rounded(rows: Rows) -> list[Row]:
+    return [{key: round(v, 5) if isinstance(v, float) else v for key, v in row.items()} for row in rows]
+
+
+REDUCE: dict[str, Callable[[Rows], list[Row]]] = {
+    "density": medians,
+    "anomaly": summary,
+    "isometry": _with_minutes,
+    "oddbench": _rounded,
+    "adbench": _rounded,
+    "likelihood": _rounded,
+}
 """An experiment's runs to the rows that are published."""
 
 

@@ -72,7 +72,7 @@ def test_a_stored_run_has_the_medians_of_its_seeds_and_where_they_come_from() ->
     assert stored["rows"][0]["pearson_log"] == 0.8
     assert stored["versions"] == {"radogaga": "9.9.9", "torch": "2.6.0"}
     assert "x86_64" in stored["machine"]
-    assert figures.toy_density(stored["rows"])[-1][1] == "0.8000"
+    assert figures.VIEWS["toy_density"](stored["rows"])[-1][1] == "0.8000"
 
 
 def test_several_folders_of_pictures_make_one_file() -> None:
