@@ -145,5 +145,7 @@ MAX_ROWS_TO_COMPARE = 50_000
 MAX_ROWS_MEASURED, MAX_JACOBIANS = 20_000, 500
 #: Training rows kept as references for explanations: the better-scoring half of this many.
 MAX_REFERENCE_ROWS = 1_000
+#: Columns of a row at most that an explanation scores, twice each: those furthest from the reference row.
+MAX_COLUMNS_EXPLAINED = 100
 #: Rows in a batch that is scored; scores do not depend on it beyond rounding.
 BATCH_ROWS = 4096
