@@ -4,7 +4,8 @@
 
 Rows, in millions, of 20 columns are written as Parquet files of 250,000 to the folder, and removed in the end. Bare
 processes read each a half of the same files, call `TabularModel.score`, and write nothing. Runs alternate, so that
-whatever else the machine does weighs on both; each figure is the median over `--repeats`.
+whatever else the machine does weighs on both; each figure is the median over `--repeats`. Where it does much, the time
+of processors says more than that of the clock.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -64,30 +66,39 @@ def bare(folder: Path, model: Path, half: int) -> None:
         fitted.score(pd.read_parquet(path))
 
 
-def time_bare(folder: Path, model: Path) -> tuple[float, float]:
-    """Return seconds, and GiB of the larger process."""
+class Cost(NamedTuple):
+    """Seconds by the clock and of processors, and GiB of the largest process."""
+
+    seconds: float
+    processor: float
+    gib: float
+
+
+def cost_of_bare(folder: Path, model: Path) -> Cost:
+    """Return what two bare processes take."""
     start = time.perf_counter()
     command = [sys.executable, __file__, "--bare", str(folder), str(model)]
     processes = [subprocess.Popen([*command, str(half)], env=_one_thread()) for half in range(WORKERS)]
-    peaks = [os.wait4(process.pid, 0)[2].ru_maxrss for process in processes]
-    return time.perf_counter() - start, max(peaks) / 2**20
+    used = [os.wait4(process.pid, 0)[2] for process in processes]
+    seconds = time.perf_counter() - start
+    return Cost(seconds, sum(one.ru_utime + one.ru_stime for one in used), max(one.ru_maxrss for one in used) / 2**20)
 
 
-def time_cluster(folder: Path, model: Path) -> tuple[float, float]:
-    """Return seconds, and GiB of the largest process of all that were started."""
+def cost_of_workers(folder: Path, model: Path) -> Cost:
+    """Return what two workers take; processor time is that of the workers and of the process that is called."""
     out = folder.parent / "scores"
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "radogaga", "score", str(model), str(folder), "--out", str(out), "--quiet"]
-    start = time.perf_counter()
+    start, workers = time.perf_counter(), {}
     running = subprocess.Popen([*command, "--workers", str(WORKERS)], env=_one_thread(), stderr=subprocess.DEVNULL)
-    peak = 0.0
-    while running.poll() is None:
-        peak = max(peak, _largest_worker())
-        time.sleep(0.2)
+    while not (ended := os.wait4(running.pid, os.WNOHANG))[0]:
+        workers |= _workers(running.pid)
+        time.sleep(0.1)
     seconds = time.perf_counter() - start
-    assert running.returncode == 0
+    assert ended[1] == 0
     _check_ids(out, len(list(folder.glob("*.parquet"))) * PART)
-    return seconds, peak
+    processor = ended[2].ru_utime + ended[2].ru_stime + sum(used for used, _ in workers.values())
+    return Cost(seconds, processor, max(gib for _, gib in workers.values()))
 
 
 def _check_ids(out: Path, count: int) -> None:
@@ -97,17 +108,22 @@ def _check_ids(out: Path, count: int) -> None:
     assert np.array_equal(found.astype(np.int64), np.arange(count))
 
 
-def _largest_worker() -> float:
-    """Return GiB of memory of its own that the largest worker of Ray holds (Linux)."""
-    largest = 0
+def _workers(driver: int) -> dict[int, tuple[float, float]]:
+    """Return the processor seconds, and GiB of memory of its own, of each worker of a driver's Ray (Linux)."""
+    found, tick = {}, os.sysconf("SC_CLK_TCK")
     for place in Path("/proc").glob("[0-9]*"):
         try:
             if (place / "cmdline").read_text().startswith("ray::MapWorker"):
+                fields = (place / "stat").read_text().rpartition(")")[2].split()
+                raylet = (Path("/proc") / fields[1] / "stat").read_text().rpartition(")")[2].split()
+                if int(raylet[1]) != driver:
+                    continue
+                used = sum(map(int, fields[11:13])) / tick
                 status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
-                largest = max(largest, int(status["RssAnon"].split()[0]))
+                found[int(place.name)] = used, int(status["RssAnon"].split()[0]) / 2**20
         except (OSError, KeyError):
             continue
-    return largest / 2**20
+    return found
 
 
 def _one_thread() -> dict[str, str]:
@@ -145,21 +161,13 @@ def scoring(folder: Path, millions: list[float], repeats: int) -> list[dict[str,
         parts = folder / "parts"
         shutil.rmtree(parts, ignore_errors=True)
         write(parts, round(count * 1e6 / PART))
-        pairs = [(time_bare(parts, model), time_cluster(parts, model)) for _ in range(repeats)]
-        (alone, alone_gib), (spread, spread_gib) = (
-            (statistics.median(pair[i][0] for pair in pairs), max(pair[i][1] for pair in pairs)) for i in (0, 1)
-        )
-        found.append(
-            {
-                "kind": "scoring",
-                "millions": count,
-                "bare_seconds": round(alone, 1),
-                "cluster_seconds": round(spread, 1),
-                "ratio": round(statistics.median(pair[0][0] / pair[1][0] for pair in pairs), 3),
-                "bare_gib": round(alone_gib, 2),
-                "worker_gib": round(spread_gib, 2),
-            }
-        )
+        pairs = [(cost_of_bare(parts, model), cost_of_workers(parts, model)) for _ in range(repeats)]
+        alone, spread = (Cost(*map(statistics.median, zip(*costs, strict=True))) for costs in zip(*pairs, strict=True))
+        row = {"kind": "scoring", "millions": count}
+        row |= {f"bare_{name}": round(value, 2) for name, value in alone._asdict().items()}
+        row |= {f"workers_{name}": round(value, 2) for name, value in spread._asdict().items()}
+        found.append(row | {"ratio": round(alone.seconds / spread.seconds, 3)})
+        found[-1]["ratio_processor"] = round(alone.processor / spread.processor, 3)
         print(found[-1], flush=True)
     return found
 
@@ -202,6 +210,7 @@ def expected() -> list[dict[str, float | int | str | None]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="1,5,20", help="millions, by commas")
+    parser.add_argument("--parts", default="expected,samples,scoring", help="what to do, by commas")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/radogaga-cluster"))
     parser.add_argument("--out", type=Path)
@@ -211,8 +220,10 @@ def main() -> None:
         bare(Path(options.bare[0]), Path(options.bare[1]), int(options.bare[2]))
         return
     try:
-        found = expected() + sample_costs()
-        found += scoring(options.folder, list(map(float, options.rows.split(","))), options.repeats)
+        wanted, millions = options.parts.split(","), list(map(float, options.rows.split(",")))
+        found = expected() if "expected" in wanted else []
+        found += sample_costs() if "samples" in wanted else []
+        found += scoring(options.folder, millions, options.repeats) if "scoring" in wanted else []
     finally:
         shutil.rmtree(options.folder, ignore_errors=True)
     result = {

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from torch import Tensor, distributed, nn
 
 from radogaga import (
     DAGMM,
+    MLP,
     Autoencoder,
+    BetaVAE,
+    DecomposedBetaVAE,
     EstimatedMixture,
     Factorized,
     GaussianNoise,
@@ -84,6 +88,11 @@ def pictures() -> State:
     return train(_InDouble(model), data, batch_size=8)
 
 
+def beta_vae(kind: type[BetaVAE]) -> State:
+    torch.manual_seed(1)
+    return train(kind(MLP([4, 8, 4]), MLP([2, 8, 4]), SquaredError(), 5.0))
+
+
 class _InDouble(nn.Module):
     def __init__(self, objective: nn.Module) -> None:
         super().__init__()
@@ -99,6 +108,8 @@ CASES: dict[str, Callable[[Path], State]] = {
     "factorized, uniform noise": lambda _: train(rate_distortion(Factorized, noise=UniformNoise(1.0))),
     "estimated mixture": lambda _: train(rate_distortion(EstimatedMixture, 2)),
     "DAGMM": lambda _: train(dagmm()),
+    "beta-VAE": lambda _: beta_vae(BetaVAE),
+    "decomposed beta-VAE": lambda _: beta_vae(DecomposedBetaVAE),
     "dropout and isometry penalty": lambda _: train(rate_distortion(dropout=0.3, isometry_penalty=4.0)),
     "batches that workers share unequally": lambda _: train(rate_distortion(), batch_size=15),
     "clipped gradients": lambda _: train(rate_distortion(), max_grad_norm=0.5),
@@ -135,6 +146,8 @@ def train_and_kill(folder: Path, worker: int, victim: int | None = None) -> None
 
 def work(rank: int, workers: int, folder: Path, cases: list[str]) -> None:
     """Train some cases as one of some workers, and keep what each ends with."""
+    warnings.simplefilter("error")  # as in pytest's own process, with the same exception
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
     torch.set_num_threads(1)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=workers)

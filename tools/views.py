@@ -283,10 +283,12 @@ def serve(rows: Sequence[Row]) -> Table:
 def cluster(rows: Sequence[Row]) -> Table:
     """Seconds that two workers and two bare processes take for as many rows, and memory."""
     columns = {
-        "two bare processes, s": ("bare_seconds", ".1f"),
-        "two workers, s": ("cluster_seconds", ".1f"),
-        "as fast": ("ratio", ".2f"),
-        "GiB a worker": ("worker_gib", ".2f"),
+        "bare, s": ("bare_seconds", ".0f"),
+        "workers, s": ("workers_seconds", ".0f"),
+        "bare, processor s": ("bare_processor", ".1f"),
+        "workers, processor s": ("workers_processor", ".1f"),
+        "bare / workers": ("ratio_processor", ".2f"),
+        "GiB a worker": ("workers_gib", ".2f"),
     }
     cells = [[f"{row['millions']:g}", *(format(row[key], form) for key, form in columns.values())] for row in rows]
     return [["million rows", *columns], *cells]

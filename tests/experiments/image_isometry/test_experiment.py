@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -53,6 +55,25 @@ def test_every_row_is_measured_under_every_metric(config: Config, tmp_path: Path
     assert [(row["metric"], row["model"]) for row in rows] == list(product(METRICS, MODELS))
     assert all(np.isfinite(row["psnr"]) and row["rate"] > 0 and row["latents"] == 32 for row in rows)
     assert list(tmp_path.glob("*isometric_ssim*.png"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "ray"])
+def test_two_workers_give_the_figures_of_one(config: Config, tmp_path: Path, launcher: str, monkeypatch):
+    if launcher == "ray":
+        pytest.importorskip("ray", reason="needs pip install 'radogaga[cluster]'")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    options = ["reproduce", "isometry", "--images", config.images, "--metric", "mse", "--model", "recommended,beta-vae"]
+    options = ["-m", "radogaga", *map(str, options), "--steps", "6", "--quiet"]
+    two = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"] if launcher == "torchrun" else []
+    workers = ["--workers", "2"] if launcher == "ray" else []
+    subprocess.run([sys.executable, *options, "--out", str(tmp_path / "one")], check=True)
+    subprocess.run([sys.executable, *two, *options, "--out", str(tmp_path / "two"), *workers], check=True)
+    one, found = rows_of(tmp_path / "one"), rows_of(tmp_path / "two")
+    for model, row in one.items():
+        for figure in ("psnr", "rate", "probe_r"):
+            assert found[model][figure] == pytest.approx(row[figure], rel=1e-3)
 
 
 def test_plots_are_named_as_the_authors_name_them_and_are_in_one_page(reproduced):

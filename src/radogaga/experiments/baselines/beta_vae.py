@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from radogaga._utils.storage import save
 from radogaga.method.distortions.distortion import Distortion
 from radogaga.method.objective import Terms
+from radogaga.method.training.distributed import random_rows
 
 
 class BetaVAE(nn.Module):
@@ -57,7 +58,7 @@ class BetaVAE(nn.Module):
     def forward(self, x: Tensor) -> Terms:
         """Return the terms of rows, ``(B, ...) -> 3 x (B,)``."""
         mean, deviation = self.encode(x)
-        decoded = self.decoder(mean + deviation * torch.randn_like(mean)).to(x.dtype)
+        decoded = self.decoder(mean + deviation * random_rows(torch.randn_like, mean)).to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
             rate = divergence(mean, deviation)
             return Terms(rate, self.weight * self.distortion(x, decoded), torch.zeros_like(rate))
@@ -83,7 +84,7 @@ class DecomposedBetaVAE(BetaVAE):
     def forward(self, x: Tensor) -> Terms:
         """Return the terms of rows, ``(B, ...) -> 3 x (B,)``."""
         mean, deviation = self.encode(x)
-        points = torch.cat([mean, mean + deviation * torch.randn_like(mean)])
+        points = torch.cat([mean, mean + deviation * random_rows(torch.randn_like, mean)])
         reconstructed, perturbed = self.decoder(points).to(x.dtype).chunk(2)
         with torch.autocast(x.device.type, enabled=False):
             return Terms(

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 from radogaga.errors import InputError
@@ -75,11 +74,11 @@ def process_group(device: str = "cpu") -> Iterator[None]:
 
 
 def wrap(objective: nn.Module) -> nn.Module:
-    """Return an objective whose gradients are the mean over all workers; parameters become those of the first."""
+    """Return an objective with the mean of all workers' gradients; its parameters become those of the first worker."""
     if world_size() == 1:
         return objective
     # The same operations each time, so that parameters without a gradient are known after one step.
-    return DistributedDataParallel(objective, broadcast_buffers=False, static_graph=True)
+    return DistributedDataParallel(objective, static_graph=True)
 
 
 @contextmanager
@@ -143,7 +142,7 @@ def random_rows(draw: Callable[[Tensor], Tensor], like: Tensor, dim: int = 0) ->
 
 def summed(values: Tensor) -> Tensor:
     """Return the sum over all workers of a shared batch, with derivatives; without others the values themselves."""
-    return values if _SHARE.get() is None else all_reduce(values)
+    return values if _SHARE.get() is None else _Sum.apply(values)
 
 
 def total_rows(rows: int) -> int:
@@ -154,11 +153,7 @@ def total_rows(rows: int) -> int:
 
 def mean(values: Tensor) -> Tensor:
     """Return the mean over all workers."""
-    if world_size() == 1:
-        return values
-    total = values.clone()
-    distributed.all_reduce(total)
-    return total / world_size()
+    return values if world_size() == 1 else _all_reduced(values) / world_size()
 
 
 def of_main(value: Any, device: torch.device | str = "cpu") -> Any:
@@ -185,3 +180,23 @@ def map_over_workers(function: Callable[[Any], Any], items: Iterable[Any]) -> It
         parts = [[] for _ in range(world_size())]
         distributed.all_gather_object(parts, own)
     yield from (result for part in parts for result in part)
+
+
+def _all_reduced(values: Tensor) -> Tensor:
+    total = values.detach().clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total)
+    return total
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over workers, which is linear and symmetric: its derivative is the sum again."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        """Return the sum."""
+        return _all_reduced(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Return the sum of the derivatives."""
+        return _all_reduced(gradient)
