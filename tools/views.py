@@ -274,8 +274,8 @@ def serve(rows: Sequence[Row]) -> Table:
         "rows a second": ("rows_per_second", ",d"),
         "p50, ms": ("p50_ms", ".1f"),
         "p99, ms": ("p99_ms", ".1f"),
-        "share": ("ratio", ".2f"),
-        "p99, times": ("p99_ratio", ".2f"),
+        "the service's share of it": ("ratio", ".2f"),
+        "its p99, times": ("p99_ratio", ".2f"),
     }
     return by_row(rows, {}, columns, name="measured")
 
