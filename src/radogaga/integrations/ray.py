@@ -40,8 +40,9 @@ _QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what a later version does anyway; unset it is a warning
 }
-# Keeps to the loopback interface, on any system in spite of the name.
-_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# A Ray of this machine keeps to the loopback interface, on any system in spite of the name. Its workers are not put
+# behind all other processes, as they are by default: they are what the user waits for.
+_LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
 _ROWS = 65_536
 
 
@@ -65,7 +66,7 @@ def cluster(address: str | None = None) -> Iterator[None]:
     if find_spec("ray") is None:
         raise InputError("Expected Ray for a cluster; it is not installed. Run: pip install 'radogaga[cluster]'.")
     before = dict(os.environ)
-    os.environ.update(_QUIET | (_LOOPBACK if address is None else {}))
+    os.environ.update(_QUIET | (_LOCAL if address is None else {}))
     try:
         import ray
 
