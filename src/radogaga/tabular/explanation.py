@@ -174,7 +174,7 @@ def _distances(model: TabularModel, packed: Array, references: Array) -> Array:
 
 
 def _furthest(distances: Array, most: int) -> tuple[Codes, Codes]:
-    """Return rows and columns of the largest distances, at most so many of each row, none that is 0."""
+    """Return rows and columns of the largest distances, at most `most` of each row, none that is 0."""
     order = np.argsort(-distances, axis=1, kind="stable")[:, :most]
     rows, place = np.nonzero(np.take_along_axis(distances, order, 1))
     return rows, order[rows, place]
